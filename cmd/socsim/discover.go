@@ -1,0 +1,143 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"socsim/internal/conf"
+	"socsim/internal/result"
+	"socsim/internal/scenario"
+	"socsim/scenarios"
+	"socsim/soc/flush"
+	"socsim/soc/presets"
+)
+
+func newList() *cobra.Command {
+	kinds := []string{"scenarios", "strategies", "presets"}
+	return &cobra.Command{
+		Use:       "list [scenarios|strategies|presets]",
+		Short:     "List the library's scenarios, the strategies and the presets",
+		ValidArgs: kinds,
+		Args:      cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			w := cmd.OutOrStdout()
+			printers := map[string]func(io.Writer) error{"scenarios": listScenarios, "strategies": listStrategies, "presets": listPresets}
+			if len(args) == 1 {
+				p, ok := printers[args[0]]
+				if !ok {
+					return usage(fmt.Errorf("cannot list %q; there are %s", args[0], strings.Join(kinds, ", ")))
+				}
+				return p(w)
+			}
+			for i, k := range kinds {
+				if i > 0 {
+					fmt.Fprintln(w)
+				}
+				fmt.Fprintf(w, "%s:\n", k)
+				if err := printers[k](w); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+func listScenarios(w io.Writer) error {
+	for _, name := range scenarios.Names() {
+		s, err := load(name, nil)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "  %-16s %s\n", name, s.Description)
+	}
+	return nil
+}
+
+func listStrategies(w io.Writer) error {
+	for _, name := range flush.Names() {
+		s, err := flush.ByName(name)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "  %-16s %s\n  %-16s (%s)\n", name, s.Doc, "", s.Source)
+	}
+	return nil
+}
+
+func listPresets(w io.Writer) error {
+	for _, ns := range presets.Namespaces() {
+		fmt.Fprintf(w, "  %-16s %s\n", ns, strings.Join(presets.Set{}.Names(ns), ", "))
+	}
+	return nil
+}
+
+func newShow() *cobra.Command {
+	var sets []string
+	cmd := &cobra.Command{
+		Use:   "show SCENARIO|PRESET",
+		Short: "Print a scenario with every setting filled in, or a preset",
+		Long: `Show prints a scenario with every default filled in and the source of each value
+that a preset set. Running what it prints gives the same result.`,
+		Example: `  socsim show camera-preview > mine.yaml
+  socsim show omap3430`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usage(errors.New("show needs one scenario or preset; socsim list names them"))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			overrides, err := parseSets(sets)
+			if err != nil {
+				return usage(err)
+			}
+			s, err := load(args[0], overrides)
+			if errors.Is(err, scenario.ErrNotFound) {
+				return showPreset(cmd.OutOrStdout(), args[0], err)
+			}
+			if err != nil {
+				return usage(err)
+			}
+			text, err := s.Annotated()
+			if err != nil {
+				return &codeError{exitUnfinish, err}
+			}
+			_, err = cmd.OutOrStdout().Write(text)
+			return err
+		},
+	}
+	cmd.Flags().StringArrayVar(&sets, "set", nil, "override a setting by its dotted `PATH=VALUE` (repeatable)")
+	return cmd
+}
+
+func showPreset(w io.Writer, name string, notFound error) error {
+	var all []string
+	for _, ns := range presets.Namespaces() {
+		if data, ok := (presets.Set{}).Preset(ns, name); ok {
+			_, err := w.Write(data)
+			return err
+		}
+		all = append(all, presets.Set{}.Names(ns)...)
+	}
+	if near := conf.Nearest(name, all); near != "" {
+		return usage(fmt.Errorf("%w; did you mean the preset %q?", notFound, near))
+	}
+	return usage(fmt.Errorf("%w; nor is it a preset (%s)", notFound, strings.Join(all, ", ")))
+}
+
+func newVersion() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "socsim %s (results: %s, scenarios: %s)\n", result.Version, result.Schema, scenario.APIVersion)
+			return err
+		},
+	}
+}

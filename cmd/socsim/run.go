@@ -1,0 +1,307 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"socsim/internal/conf"
+	"socsim/internal/report"
+	"socsim/internal/result"
+	"socsim/internal/run"
+	"socsim/internal/scenario"
+	"socsim/soc/flush"
+)
+
+// runFlags are the flags of run.
+type runFlags struct {
+	sets      []string
+	strategy  string
+	seed      uint64
+	format    string
+	out       string
+	quiet     bool
+	jobs      int
+	expectAll bool
+}
+
+func newRun() *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run SCENARIO...",
+		Short: "Run scenarios and print what they cost",
+		Long: `Run simulates scenario files, or scenarios of the library by name, and prints a
+table with a row for each strategy. Without --strategy the scenario's own is
+used. Its expect block is judged for that strategy alone; see --expect-all.
+
+Exit codes: 0 all expectations hold; 1 one does not; 2 the request or a scenario
+is wrong; 3 the run could not finish.`,
+		Example: `  socsim run camera-preview --strategy all
+  socsim run camera-preview --set soc.l2.replacement=lru --strategy none
+  socsim run mine.yaml --format json`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usage(errors.New("run needs a scenario: a file, or a name of the library (socsim list)"))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var seed *uint64
+			if cmd.Flags().Changed("seed") {
+				seed = &f.seed
+			}
+			return f.run(cmd, args, seed)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringArrayVar(&f.sets, "set", nil, "override a setting by its dotted `PATH=VALUE` (repeatable)")
+	fl.StringVar(&f.strategy, "strategy", "", "strategies `NAME[,NAME...]` to run under, or all")
+	fl.Uint64Var(&f.seed, "seed", 0, "override the scenario's seed")
+	fl.StringVar(&f.format, "format", "table", "output `FORMAT`: table, json or csv")
+	fl.StringVar(&f.out, "out", "", "also write each result document to this `DIR`")
+	fl.BoolVar(&f.quiet, "quiet", false, "the table alone: no progress, expectations or violations")
+	fl.IntVar(&f.jobs, "jobs", runtime.GOMAXPROCS(0), "simulations at a time; the results do not depend on it")
+	fl.BoolVar(&f.expectAll, "expect-all", false, "judge expect under every strategy")
+	return cmd
+}
+
+func (f *runFlags) run(cmd *cobra.Command, names []string, seed *uint64) error {
+	jobs, err := f.prepare(names, seed)
+	if err != nil {
+		return usage(err)
+	}
+	docs, err := run.Run(cmd.Context(), jobs, f.jobs, f.progress(cmd))
+	own := map[*result.Document]bool{}
+	finished := docs[:0:0]
+	for i, d := range docs {
+		if d == nil {
+			continue
+		}
+		finished = append(finished, d)
+		own[d] = f.expectAll || d.Strategy == jobs[i].Scenario.Strategy
+	}
+	if perr := f.print(cmd, finished); perr != nil {
+		return &codeError{exitUnfinish, perr}
+	}
+	if err != nil {
+		if errors.Is(err, context.Canceled) {
+			return &codeError{exitUnfinish, fmt.Errorf("interrupted: %d of %d simulations were finished", len(finished), len(jobs))}
+		}
+		return &codeError{exitUnfinish, err}
+	}
+	failed := 0
+	for _, d := range finished {
+		for _, e := range d.Expect {
+			if !e.OK && own[d] {
+				failed++
+			}
+		}
+	}
+	if failed > 0 {
+		return &codeError{exitFailed, fmt.Errorf("%d expectations failed", failed)}
+	}
+	return nil
+}
+
+// prepare loads the scenarios and pairs them with the strategies. All mistakes are reported at once.
+func (f *runFlags) prepare(names []string, seed *uint64) ([]run.Job, error) {
+	switch f.format {
+	case "table", "json", "csv":
+	default:
+		return nil, fmt.Errorf("unknown format %q; there are table, json and csv", f.format)
+	}
+	if f.jobs < 1 {
+		return nil, fmt.Errorf("--jobs %d, want at least 1", f.jobs)
+	}
+	overrides, err := parseSets(f.sets)
+	if err != nil {
+		return nil, err
+	}
+	if seed != nil {
+		overrides = append(overrides, conf.Override{Path: "run.seed", Value: fmt.Sprint(*seed), Origin: fmt.Sprintf("--seed %d", *seed)})
+	}
+	var jobs []run.Job
+	var errs []error
+	for _, name := range names {
+		s, err := load(name, overrides)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		strategies, err := pick(f.strategy, s.Strategy)
+		if err != nil {
+			return nil, err
+		}
+		for _, st := range strategies {
+			jobs = append(jobs, run.Job{Scenario: s, Strategy: st})
+		}
+	}
+	return jobs, errors.Join(errs...)
+}
+
+func load(name string, overrides []conf.Override) (*scenario.Loaded, error) {
+	src, err := scenario.Read(name)
+	if err != nil {
+		return nil, err
+	}
+	return scenario.Load(src, overrides)
+}
+
+// parseSets reads PATH=VALUE.
+func parseSets(sets []string) ([]conf.Override, error) {
+	var out []conf.Override
+	for _, s := range sets {
+		path, value, ok := strings.Cut(s, "=")
+		if !ok || path == "" {
+			return nil, fmt.Errorf("--set %q: expected PATH=VALUE, for example --set soc.l2.size=512KiB", s)
+		}
+		out = append(out, conf.Override{Path: path, Value: value, Origin: "--set " + s})
+	}
+	return out, nil
+}
+
+// pick resolves a list of strategies; own is the scenario's.
+func pick(list, own string) ([]flush.Info, error) {
+	switch list {
+	case "all":
+		return flush.All(), nil
+	case "":
+		list = own
+	}
+	var out []flush.Info
+	seen := map[string]bool{}
+	for _, name := range splitList(list) {
+		s, err := flush.ByName(name)
+		if err != nil {
+			if near := conf.Nearest(name, append(flush.Names(), "all")); near != "" {
+				err = fmt.Errorf("%w; did you mean %q?", err, near)
+			}
+			return nil, err
+		}
+		if !seen[name] {
+			seen[name] = true
+			out = append(out, s)
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("--strategy names none; there are %s, and all", strings.Join(flush.Names(), ", "))
+	}
+	return out, nil
+}
+
+// splitList splits at commas outside parentheses.
+func splitList(s string) []string {
+	var out []string
+	depth, start := 0, 0
+	for i, r := range s + "," {
+		switch {
+		case r == '(':
+			depth++
+		case r == ')':
+			depth--
+		case r == ',' && (depth <= 0 || i == len(s)):
+			if item := strings.TrimSpace(s[start:min(i, len(s))]); item != "" {
+				out = append(out, item)
+			}
+			start = i + 1
+		}
+	}
+	return out
+}
+
+// progress shows a line that is rewritten, on a terminal only.
+func (f *runFlags) progress(cmd *cobra.Command) run.Progress {
+	w := cmd.ErrOrStderr()
+	if f.quiet || !isTerminal(w) {
+		return nil
+	}
+	return func(done, total int, name string) {
+		if done == total {
+			fmt.Fprint(w, "\r\033[K")
+			return
+		}
+		fmt.Fprintf(w, "\r\033[K%d of %d simulations done: %s", done, total, name)
+	}
+}
+
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+func (f *runFlags) print(cmd *cobra.Command, docs []*result.Document) error {
+	if len(docs) == 0 {
+		return nil
+	}
+	if f.out != "" {
+		if err := writeDocuments(f.out, docs); err != nil {
+			return err
+		}
+	}
+	w := cmd.OutOrStdout()
+	switch f.format {
+	case "json":
+		return result.Write(w, docs)
+	case "csv":
+		return report.CSV(w, docs)
+	}
+	noColor, _ := cmd.Flags().GetBool("no-color")
+	o := report.Options{Quiet: f.quiet, Color: !noColor && os.Getenv("NO_COLOR") == "" && isTerminal(w)}
+	for start := 0; start < len(docs); {
+		end := start + 1
+		for end < len(docs) && docs[end].ConfigSHA256 == docs[start].ConfigSHA256 {
+			end++
+		}
+		if start > 0 {
+			fmt.Fprintln(w)
+		}
+		if err := report.Table(w, docs[start:end], o); err != nil {
+			return err
+		}
+		start = end
+	}
+	return nil
+}
+
+// writeDocuments writes each document to a file of its own.
+func writeDocuments(dir string, docs []*result.Document) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("creating %s: %w", dir, err)
+	}
+	for _, d := range docs {
+		name := filepath.Join(dir, fileName(d.Scenario)+"."+fileName(d.Strategy)+".json")
+		file, err := os.Create(name)
+		if err != nil {
+			return fmt.Errorf("writing result: %w", err)
+		}
+		err = result.Write(file, []*result.Document{d})
+		if cerr := file.Close(); err == nil {
+			err = cerr
+		}
+		if err != nil {
+			return fmt.Errorf("writing %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// fileName makes a name safe as part of a file's.
+func fileName(s string) string {
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune(`/\:*?"<>|`+"\x00", r) {
+			return '-'
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,201 @@
+// Package coherency is the instrument that turns violations into blame: which buffer and offset, who wrote, who read, and at which hand-over the operation was missing.
+//
+// It is handed to the memory (which detects violations by comparing versions) and to the DMA API (which reports hand-overs); it changes neither. A violation counts once per kind, line, reader and
+// ownership period: sixteen loads from one stale line are one. A period ends when the buffer is handed over.
+package coherency
+
+import (
+	"fmt"
+	"sort"
+
+	"socsim/internal/result"
+	"socsim/sim/bus"
+	"socsim/soc/dmaapi"
+	"socsim/soc/memory"
+)
+
+// Checker implements memory.Observer and dmaapi.Tracer.
+type Checker struct {
+	mem     *memory.Memory
+	master  func(bus.Master) string
+	line    int64
+	warm    bool // the warm-up is over
+	counts  [memory.ViolationKinds]uint64
+	buffers map[int32]*history // by region
+	seen    map[key]uint32     // period in which the violation was counted last
+	groups  map[groupKey]*group
+}
+
+type key struct {
+	kind   memory.ViolationKind
+	addr   bus.Phys
+	reader bus.Master
+}
+
+type groupKey struct {
+	kind           memory.ViolationKind
+	region         int32
+	writer, reader bus.Master
+	warmup         bool
+}
+
+type group struct {
+	first  result.Violation
+	end    int64 // of the first contiguous run
+	run    bool  // the first run may still grow
+	period uint32
+}
+
+// history is what is known of a buffer's hand-overs.
+type history struct {
+	period uint32
+	name   string
+	index  int
+	last   map[dmaapi.Event]dmaapi.Handover
+}
+
+// New returns a checker. line is the granule of versions in bytes; master names masters.
+func New(mem *memory.Memory, master func(bus.Master) string) *Checker {
+	return &Checker{
+		mem: mem, master: master, line: int64(mem.LineBytes()),
+		buffers: map[int32]*history{}, seen: map[key]uint32{}, groups: map[groupKey]*group{},
+	}
+}
+
+// EndWarmup starts the counting of the metrics; violations before stay in the list, marked.
+func (c *Checker) EndWarmup() { c.warm = true }
+
+func (c *Checker) history(region int32) *history {
+	h := c.buffers[region]
+	if h == nil {
+		h = &history{last: map[dmaapi.Event]dmaapi.Handover{}}
+		c.buffers[region] = h
+	}
+	return h
+}
+
+// Handover notes that a buffer changed hands.
+func (c *Checker) Handover(x dmaapi.Handover) {
+	h := c.history(x.Buffer.Region.ID)
+	h.period++
+	h.name, h.index = x.Buffer.Name, x.Buffer.Index
+	h.last[x.Event] = x
+}
+
+// Violation counts a violation and works out whom to blame.
+func (c *Checker) Violation(v memory.Violation) {
+	region, off := c.mem.Owner(v.Addr)
+	id := int32(-1)
+	if region != nil {
+		id = region.ID
+	}
+	h := c.history(id)
+	k := key{v.Kind, v.Addr, v.Actor}
+	if p, ok := c.seen[k]; ok && p == h.period {
+		return
+	}
+	c.seen[k] = h.period
+	if c.warm {
+		c.counts[v.Kind]++
+	}
+	gk := groupKey{v.Kind, id, v.Newest.Master(), v.Actor, !c.warm}
+	g := c.groups[gk]
+	if g == nil {
+		g = &group{run: true, period: h.period, end: off + c.line, first: result.Violation{
+			Kind: v.Kind.String(), Offset: off, Bytes: c.line,
+			Writer: c.master(v.Newest.Master()), WrittenPS: int64(v.Newest.Time()),
+			Reader: c.reader(v), ReadPS: int64(v.At), Warmup: !c.warm,
+		}}
+		g.first.Buffer, g.first.Index = h.name, h.index
+		if h.name == "" && region != nil {
+			g.first.Buffer = region.Name
+		}
+		g.first.Missing, g.first.Where = h.blame(v)
+		c.groups[gk] = g
+	} else if g.run && g.period == h.period && off == g.end {
+		g.end += c.line
+		g.first.Bytes += c.line
+	} else {
+		g.run = false
+	}
+	g.first.Count++
+}
+
+func (c *Checker) reader(v memory.Violation) string {
+	if v.Walk {
+		return c.master(v.Actor) + " table walker"
+	}
+	return c.master(v.Actor)
+}
+
+// blame names the operation that was missing and the hand-over at which it belongs: the last one at which the profile would have done it and the strategy did not, or did it to too little.
+func (h *history) blame(v memory.Violation) (missing, where string) {
+	switch v.Kind {
+	case memory.StaleDeviceRead:
+		return "clean", h.where("before the device reads", dmaapi.ToDeviceHandover, dmaapi.MapDevice)
+	case memory.StaleCPURead:
+		return "invalidate", h.where("after the device wrote", dmaapi.ToCPUHandover, dmaapi.UnmapDevice)
+	case memory.LostDeviceData:
+		return "clean or invalidate", h.where("before the device writes", dmaapi.ToDeviceHandover, dmaapi.MapDevice)
+	default:
+		return "clean", h.where("before the invalidate", dmaapi.ToDeviceHandover, dmaapi.MapDevice)
+	}
+}
+
+func (h *history) where(when string, events ...dmaapi.Event) string {
+	var best *dmaapi.Handover
+	for _, e := range events {
+		if x, ok := h.last[e]; ok && (best == nil || x.At > best.At) {
+			best = &x
+		}
+	}
+	if best == nil {
+		return "no hand-over " + when
+	}
+	did := "did " + best.Answer.Op.String()
+	if best.Answer.Op != dmaapi.Nothing && best.Answer.Extent == dmaapi.Whole {
+		did = "flushed the whole cache"
+	}
+	return fmt.Sprintf("%s: %s hand-over (%v) of %s at %v, where the profile says %v and the strategy %s",
+		when, best.Event, best.Direction, best.Device, best.At, best.Default, did)
+}
+
+// Count returns the violations of a kind since the warm-up.
+func (c *Checker) Count(k memory.ViolationKind) uint64 { return c.counts[k] }
+
+// Total returns all violations since the warm-up.
+func (c *Checker) Total() uint64 {
+	var n uint64
+	for _, k := range c.counts {
+		n += k
+	}
+	return n
+}
+
+// Violations returns the groups in the order of their first occurrence.
+func (c *Checker) Violations() []result.Violation {
+	out := make([]result.Violation, 0, len(c.groups))
+	for _, g := range c.groups {
+		out = append(out, g.first)
+	}
+	sort.Slice(out, func(i, j int) bool {
+		a, b := out[i], out[j]
+		switch {
+		case a.ReadPS != b.ReadPS:
+			return a.ReadPS < b.ReadPS
+		case a.Kind != b.Kind:
+			return a.Kind < b.Kind
+		case a.Buffer != b.Buffer:
+			return a.Buffer < b.Buffer
+		case a.Index != b.Index:
+			return a.Index < b.Index
+		case a.Offset != b.Offset:
+			return a.Offset < b.Offset
+		case a.Writer != b.Writer:
+			return a.Writer < b.Writer
+		default:
+			return !a.Warmup && b.Warmup
+		}
+	})
+	return out
+}

@@ -1,0 +1,185 @@
+package run
+
+import (
+	"slices"
+
+	"socsim/internal/coherency"
+	"socsim/internal/result"
+	"socsim/internal/scenario"
+	"socsim/sim"
+	"socsim/sim/bus"
+	"socsim/soc"
+	"socsim/soc/cpu"
+	"socsim/soc/graph"
+	"socsim/soc/memory"
+)
+
+// collector reads the counters of all parts into a result document.
+type collector struct {
+	sys      *soc.System
+	graph    *graph.Graph
+	check    *coherency.Checker
+	scenario *scenario.Loaded
+	doc      *result.Document
+}
+
+func (c *collector) count(name, unit string, n uint64) { c.doc.Set(name, unit, result.Int(int64(n))) }
+
+func (c *collector) time(name string, t sim.Time) {
+	c.doc.Set(name, "ns", result.Int(rounded(int64(t))))
+}
+
+// fraction adds num / den; absent if den is 0.
+func (c *collector) fraction(name string, num, den int64) {
+	if den > 0 {
+		c.doc.Set(name, "fraction", result.Ratio(num, den, 6))
+	}
+}
+
+func (c *collector) document(strategy string) *result.Document {
+	s := c.scenario
+	c.doc = &result.Document{
+		Schema: result.Schema, Version: result.Version, Scenario: s.Name, SoC: s.SoC.Preset, Strategy: strategy, Seed: s.Run.Seed,
+		SimulatedPS: int64(s.Run.Duration), ConfigSHA256: s.SHA256, Estimated: s.Estimated, Expect: []result.Expectation{},
+	}
+	frames := c.frames()
+	c.core(frames)
+	c.memoryPath()
+	c.devices()
+	c.coherency()
+	return c.doc
+}
+
+// frames counts what cameras and displays did and returns the frames captured.
+func (c *collector) frames() uint64 {
+	var captured uint64
+	if cameras := c.graph.Cameras(); len(cameras) > 0 {
+		var dropped, overflows uint64
+		for _, cam := range cameras {
+			st := cam.Stats()
+			captured += st.Captured
+			dropped += st.Dropped + st.Overflowed
+			overflows += st.Overflows
+		}
+		c.count("frames.captured", "frames", captured)
+		c.count("frames.dropped", "frames", dropped)
+		c.count("isp.overflows", "events", overflows)
+	}
+	if screens := c.graph.Screens(); len(screens) > 0 {
+		var displayed, repeated, underflows uint64
+		for _, s := range screens {
+			st := s.Stats()
+			displayed += st.Displayed
+			repeated += st.Repeated
+			underflows += st.Underflows
+		}
+		c.count("frames.displayed", "frames", displayed)
+		c.count("frames.repeated", "frames", repeated)
+		c.count("display.underflows", "events", underflows)
+	}
+	if l := slices.Clone(c.graph.Results().Latency); len(l) > 0 {
+		slices.Sort(l)
+		at := func(percent int) sim.Time { return l[(len(l)*percent+99)/100-1] } // nearest rank
+		c.time("latency.capture_to_display.p50", at(50))
+		c.time("latency.capture_to_display.p95", at(95))
+		c.time("latency.capture_to_display.max", l[len(l)-1])
+	}
+	return captured
+}
+
+func (c *collector) core(frames uint64) {
+	core := c.sys.Core
+	total := int64(c.scenario.Run.Duration)
+	c.fraction("cpu.idle", int64(core.Time(cpu.Idle)), total)
+	c.fraction("cpu.busy", total-int64(core.Time(cpu.Idle)), total)
+	c.fraction("cpu.busy.driver", int64(core.Time(cpu.Driver)), total)
+	c.fraction("cpu.busy.maintenance", int64(core.Time(cpu.Maint)), total)
+	c.fraction("cpu.busy.interrupt", int64(core.Time(cpu.Interrupt)), total)
+	for i, name := range core.Tasks() {
+		c.fraction("cpu.busy.task."+name, int64(core.TaskTime(i)), total)
+	}
+	c.time("cpu.irq_off.max", core.IRQOffMax())
+
+	st := core.Stats()
+	m := st.Maintenance
+	c.time("maintenance.time", core.Time(cpu.Maint))
+	if frames > 0 {
+		c.time("maintenance.time_per_frame", core.Time(cpu.Maint)/sim.Time(frames))
+	}
+	c.count("maintenance.calls.range", "calls", m.RangeCalls)
+	c.count("maintenance.calls.whole", "calls", m.WholeCalls)
+	c.count("maintenance.segments", "calls", m.Segments)
+	c.count("maintenance.lines.visited", "lines", m.Visited)
+	c.count("maintenance.lines.useful", "lines", m.Useful)
+	c.count("maintenance.lines.useless", "lines", m.Visited-m.Useful)
+	c.count("maintenance.lines.cleaned", "lines", m.Cleaned)
+	c.count("maintenance.lines.invalidated", "lines", m.Invalidated)
+	c.count("maintenance.bytes_written_back", "bytes", m.BytesWrittenBack)
+	c.count("maintenance.collateral_misses", "lines", m.CollateralMisses)
+	c.count("cpu.fills", "lines", st.Fills)
+	c.count("cpu.uncached_reads", "count", st.NCReads)
+	c.count("cpu.posted_writes", "count", st.Posted)
+	c.count("cpu.tlb_misses", "count", st.TLBMisses)
+	c.count("cpu.context_switches", "count", st.Switches)
+	c.count("cpu.interrupts", "count", st.Interrupts)
+
+	for i, level := range []string{"l1d", "l2"} {
+		k := c.sys.Caches.Counters(i)
+		c.count("cache."+level+".read_hits", "count", k.ReadHits)
+		c.count("cache."+level+".read_misses", "count", k.ReadMisses)
+		c.count("cache."+level+".write_hits", "count", k.WriteHits)
+		c.count("cache."+level+".write_misses", "count", k.WriteMisses)
+		c.count("cache."+level+".writebacks", "count", k.Writebacks)
+	}
+}
+
+func (c *collector) memoryPath() {
+	d := c.sys.DRAM.Stats()
+	c.fraction("dram.utilization", int64(d.DataClocks), c.sys.DRAM.Clock().Floor(c.scenario.Run.Duration))
+	c.fraction("dram.row_hit_rate", int64(d.RowHits), int64(d.Reads+d.Writes))
+	c.count("dram.activates", "count", d.Activates)
+	c.count("dram.refreshes", "count", d.Refresh)
+	for i, name := range c.sys.Masters() {
+		st := c.sys.Fabric.Stats(bus.Master(i))
+		if st.BytesRead > 0 {
+			c.count("dram.bytes_read."+name, "bytes", st.BytesRead)
+		}
+		if st.BytesWritten > 0 {
+			c.count("dram.bytes_written."+name, "bytes", st.BytesWritten)
+		}
+		if h := &st.Latency; h.Count() > 0 {
+			c.doc.Set("dram.latency."+name+".mean", "ns", result.Ratio(int64(h.Sum()), int64(h.Count())*1000, 1))
+			c.count("dram.latency."+name+".p99", "ns", h.Quantile(990))
+		}
+	}
+}
+
+func (c *collector) devices() {
+	for _, t := range c.graph.Translated() {
+		k := t.MMU.Counters()
+		c.count("iommu."+t.Name+".tlb_hits", "count", k.Hits)
+		c.count("iommu."+t.Name+".tlb_misses", "count", k.Misses)
+		c.count("iommu."+t.Name+".walk_reads", "count", k.WalkReads)
+		c.count("iommu."+t.Name+".faults", "count", k.Faults)
+		c.time("iommu."+t.Name+".map_time", t.MapTime)
+	}
+	st := c.graph.Allocator().Stats()
+	c.count("dmabuf.maps", "count", st.Maps)
+	c.count("dmabuf.unmaps", "count", st.Unmaps)
+	c.count("dmabuf.cpu_access", "count", st.CPUAccess)
+	c.count("dmabuf.mappings_unused", "count", uint64(c.graph.Allocator().MappingsUnused()))
+}
+
+func (c *collector) coherency() {
+	for _, k := range []struct {
+		name string
+		kind memory.ViolationKind
+	}{
+		{"stale_device_reads", memory.StaleDeviceRead}, {"stale_cpu_reads", memory.StaleCPURead},
+		{"lost_device_data", memory.LostDeviceData}, {"lost_cpu_data", memory.LostCPUData},
+	} {
+		c.count("coherency."+k.name, "count", c.check.Count(k.kind))
+	}
+	c.count("coherency.violations", "count", c.check.Total())
+	c.doc.Violations = c.check.Violations()
+}

@@ -1,0 +1,144 @@
+// Package scenario is the scenario language: the schema, its strict decoding, the checks that need to see the whole, and the resolved form.
+package scenario
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"socsim/internal/conf"
+	"socsim/scenarios"
+	"socsim/sim"
+	"socsim/soc"
+	"socsim/soc/graph"
+	"socsim/soc/presets"
+)
+
+// APIVersion is the version of the language.
+const APIVersion = "socsim/v1"
+
+// Run is how long and from which seed to simulate.
+type Run struct {
+	Duration sim.Time `conf:"duration" doc:"Simulated time that is measured."`
+	Warmup   sim.Time `conf:"warmup" doc:"Simulated time before that; metrics start after it, violations count throughout."`
+	Seed     uint64   `conf:"seed" doc:"Seed of all random streams."`
+}
+
+// Scenario is a scenario file.
+type Scenario struct {
+	APIVersion  string         `conf:"apiVersion,required" doc:"Version of the language: socsim/v1."`
+	Name        string         `conf:"name,required" doc:"Name of the scenario."`
+	Description string         `conf:"description" doc:"What it shows, in a line."`
+	SoC         soc.Config     `conf:"soc,required,preset=soc" doc:"The chip: a preset's name, or a preset with settings of its own."`
+	Run         Run            `conf:"run" doc:"Duration, warm-up and seed."`
+	Strategy    string         `conf:"strategy" doc:"Flush strategy the scenario is meant for; expect is judged under it."`
+	Buffers     []graph.Buffer `conf:"buffers,map" doc:"Buffer sets by name."`
+	Stages      []graph.Stage  `conf:"stages" doc:"Stages that pass buffers along."`
+	Tasks       []graph.Task   `conf:"tasks" doc:"Tasks beside them."`
+	Expect      []string       `conf:"expect" doc:"What must hold: METRIC OP VALUE."`
+}
+
+// Loaded is a scenario with what is known about its text.
+type Loaded struct {
+	Scenario
+	// SHA256 is the hash of the resolved scenario.
+	SHA256 string
+	// Estimated lists the settings in force whose values no source backs, sorted.
+	Estimated []string
+	Expect    []Expectation
+	doc       *conf.Document
+}
+
+// defaults is what a scenario that leaves out everything optional has.
+func defaults() Scenario {
+	return Scenario{Run: Run{Duration: sim.Second, Warmup: 200 * sim.Millisecond, Seed: 1}, Strategy: "range"}
+}
+
+// ErrNotFound is returned, wrapped, for a scenario that is neither a file nor in the library.
+var ErrNotFound = errors.New("no such scenario")
+
+// Read returns the text of a scenario: a file if there is one of that name, or else one of the library.
+func Read(name string) (conf.Source, error) {
+	data, err := readFile(name)
+	if err == nil {
+		return conf.Source{Name: name, Data: data}, nil
+	}
+	if lib, ok := scenarios.Read(name); ok && errors.Is(err, fs.ErrNotExist) {
+		return conf.Source{Name: name + ".yaml", Data: lib}, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return conf.Source{}, fmt.Errorf("reading scenario: %w", err)
+	}
+	hint := ""
+	base := strings.TrimSuffix(filepath.Base(name), filepath.Ext(name))
+	if near := conf.Nearest(base, scenarios.Names()); near != "" {
+		hint = fmt.Sprintf("; did you mean the library's %q?", near)
+	}
+	return conf.Source{}, fmt.Errorf("%w: %q is neither a file nor one of the library (%s)%s", ErrNotFound, name, strings.Join(scenarios.Names(), ", "), hint)
+}
+
+// maxFile bounds what is read of a scenario file; conf refuses anything near it.
+const maxFile = 8 << 20
+
+func readFile(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() {
+		return nil, fmt.Errorf("%s is a directory; name a scenario file in it", name)
+	}
+	if info.Size() > maxFile {
+		return nil, fmt.Errorf("%s has %d bytes; a scenario has at most a few thousand", name, info.Size())
+	}
+	return os.ReadFile(name)
+}
+
+// Load decodes and checks a scenario. The error holds all mistakes of the file, with their places.
+func Load(src conf.Source, overrides []conf.Override) (*Loaded, error) {
+	l := &Loaded{Scenario: defaults()}
+	doc, err := conf.Decode(src, overrides, presets.Set{}, &l.Scenario)
+	if err != nil {
+		return nil, err
+	}
+	l.doc = doc
+	if err := l.check(); err != nil {
+		return nil, err
+	}
+	text, err := l.Resolved()
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(text)
+	l.SHA256 = hex.EncodeToString(sum[:])
+	l.Estimated = []string{}
+	for _, p := range doc.Provenance() {
+		if p.Estimated {
+			l.Estimated = append(l.Estimated, p.Path)
+		}
+	}
+	return l, nil
+}
+
+// Resolved returns the scenario with every setting filled in. Loading that gives the same scenario.
+func (l *Loaded) Resolved() ([]byte, error) {
+	text, err := conf.Encode(l.Scenario)
+	if err != nil {
+		return nil, fmt.Errorf("printing scenario %s: %w", l.Name, err)
+	}
+	return text, nil
+}
+
+// Annotated is Resolved with a comment behind each value that a preset set, saying where it comes from.
+func (l *Loaded) Annotated() ([]byte, error) {
+	text, err := conf.Encode(l.Scenario, conf.WithProvenance(l.doc.Provenance()))
+	if err != nil {
+		return nil, fmt.Errorf("printing scenario %s: %w", l.Name, err)
+	}
+	return text, nil
+}

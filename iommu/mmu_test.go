@@ -1,0 +1,270 @@
+package iommu
+
+import (
+	"strings"
+	"testing"
+
+	"socsim/sim/bus"
+)
+
+func TestConfigRefuses(t *testing.T) {
+	for _, c := range []struct {
+		cfg  Config
+		want string
+	}{
+		{Config{Entries: 0, Format: OMAP}, "iommu.entries"},
+		{Config{Entries: MaxEntries + 1, Format: OMAP}, "iommu.entries"},
+		{Config{Entries: 8}, "iommu.format"},
+		{Config{Entries: 8, Format: SGX, HitCycles: -1}, "iommu.hit_cycles"},
+	} {
+		if _, err := New(c.cfg, l3clock, newTables()); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: error %v, want one with %q", c.cfg, err, c.want)
+		}
+	}
+}
+
+func TestEachPageSizeIsOneEntry(t *testing.T) {
+	for _, f := range []Format{OMAP, SGX} {
+		l, _ := f.layout()
+		for _, size := range l.sizes {
+			r := newRig(t, Config{Entries: 8, Format: f})
+			va, pa := bus.IOVA(3*size), bus.Phys(5*size)
+			r.mapPage(t, va, pa, size)
+			if !r.touch(va + bus.IOVA(size/2)) {
+				t.Fatalf("%s %d: fault", f, size)
+			}
+			for _, off := range []int{0, 4, size / 3, size - 1} {
+				got, ok := r.mmu.Lookup(va + bus.IOVA(off))
+				if !ok || got != pa+bus.Phys(off) {
+					t.Errorf("%s %d: offset %#x is at %v, %v", f, size, off, got, ok)
+				}
+			}
+			for _, out := range []bus.IOVA{va - 1, va + bus.IOVA(size)} {
+				if pa, ok := r.mmu.Lookup(out); ok {
+					t.Errorf("%s %d: %v outside the page is at %v", f, size, out, pa)
+				}
+			}
+		}
+	}
+}
+
+func TestWalkReadsOncePerLevel(t *testing.T) {
+	for _, c := range []struct {
+		f     Format
+		size  int
+		reads uint64
+	}{{OMAP, 4 << 10, 2}, {OMAP, 64 << 10, 2}, {OMAP, 1 << 20, 1}, {OMAP, 16 << 20, 1}, {SGX, 4 << 10, 2}} {
+		r := newRig(t, Config{Entries: 8, Format: c.f})
+		r.mapPage(t, bus.IOVA(c.size), 0, c.size)
+		r.touch(bus.IOVA(c.size))
+		if got := r.mmu.Counters(); got != (Counters{Misses: 1, WalkReads: c.reads}) {
+			t.Errorf("%s %d: %+v", c.f, c.size, got)
+		}
+	}
+}
+
+func TestAStaleEntryTranslatesUntilFlushed(t *testing.T) {
+	r := newRig(t, Config{Entries: 8, Format: OMAP})
+	r.mapPage(t, 0x5000, 0x9000, 4<<10)
+	r.touch(0x5000)
+	if err := r.pt.Unmap(r.mem, 0x5000, 4<<10); err != nil {
+		t.Fatal(err)
+	}
+	if pa, ok := r.mmu.Lookup(0x5004); !ok || pa != 0x9004 {
+		t.Fatalf("after unmap without flush: %v, %v", pa, ok)
+	}
+	if !r.touch(0x5008) {
+		t.Fatal("the stale entry faulted")
+	}
+	r.mmu.Flush(0x5fff)
+	if _, ok := r.mmu.Lookup(0x5004); ok {
+		t.Fatal("hit after flush")
+	}
+	if r.touch(0x5004) {
+		t.Error("no fault after unmap and flush")
+	}
+}
+
+func TestTheWalkerSeesOnlyCleanedDescriptors(t *testing.T) {
+	r := newRig(t, Config{Entries: 8, Format: OMAP})
+	r.mem.Store(r.pt.Root()+4*3, 0x8000_0002) // a section, not cleaned
+	if r.touch(0x30_0000) {
+		t.Fatal("translated through a descriptor that is not in memory")
+	}
+	r.mem.Clean(r.pt.Root()+4*3, 4)
+	if !r.touch(0x30_0000) {
+		t.Error("fault after the clean")
+	}
+}
+
+func TestAMissingCopyFaultsInItsPart(t *testing.T) {
+	r := newRig(t, Config{Entries: 8, Format: OMAP})
+	r.mapPage(t, 0x100_0000, 0x8000_0000, 16<<20)
+	fill(r.mem, r.pt.Root()+4*0x15, 0, 1)
+	if r.touch(0x150_0000) {
+		t.Fatal("no fault at the missing copy")
+	}
+	if !r.touch(0x140_0000) || !r.touch(0x150_0000) {
+		t.Error("fault although the entry, once loaded, covers the page")
+	}
+}
+
+func TestReservedDescriptorsFault(t *testing.T) {
+	for level := 1; level <= 2; level++ {
+		if what, _, _ := omapLayout.decode(level, 0x8000_0003); what != invalid {
+			t.Errorf("level %d: %v", level, what)
+		}
+	}
+}
+
+func TestAttributeBitsAreNotPartOfTheAddress(t *testing.T) {
+	for _, c := range []struct {
+		l     *layout
+		level int
+		desc  uint32
+		what  outcome
+		base  bus.Phys
+	}{
+		{&omapLayout, 1, 0x87f7_fffe, translated, 0x8700_0000},
+		{&omapLayout, 1, 0x87fb_fffe, translated, 0x87f0_0000},
+		{&omapLayout, 1, 0x8765_47fd, table, 0x8765_4400},
+		{&omapLayout, 2, 0x8765_4ffe, translated, 0x8765_4000},
+		{&omapLayout, 2, 0x8765_4ffd, translated, 0x8765_0000},
+		{&sgxLayout, 1, 0x8765_4fff, table, 0x8765_4000},
+		{&sgxLayout, 2, 0x8765_4fff, translated, 0x8765_4000},
+	} {
+		if what, base, _ := c.l.decode(c.level, c.desc); what != c.what || base != c.base {
+			t.Errorf("%s level %d, %#x: %v at %v, want %v at %v", c.l.format, c.level, c.desc, what, base, c.what, c.base)
+		}
+	}
+}
+
+func TestFlushCountsTheEntriesCompared(t *testing.T) {
+	r := newRig(t, Config{Entries: 8, Format: OMAP})
+	for i := range bus.IOVA(5) {
+		r.mapPage(t, i<<12, 0x8000_0000, 4<<10)
+		r.touch(i << 12)
+	}
+	for _, c := range []struct {
+		va   bus.IOVA
+		want int
+	}{{0x2000, 3}, {0x2000, 4}, {0x4000, 4}, {0x9000, 3}, {0, 1}} {
+		if got := r.mmu.Flush(c.va); got != c.want {
+			t.Errorf("Flush(%v) compared %d entries, want %d", c.va, got, c.want)
+		}
+	}
+}
+
+func TestFlushAllStartsReplacementOver(t *testing.T) {
+	r := newRig(t, Config{Entries: 4, Format: OMAP})
+	for i := range bus.IOVA(5) {
+		r.mapPage(t, i<<12, 0x8000_0000, 4<<10)
+	}
+	for i := range bus.IOVA(3) {
+		r.touch(i << 12)
+	}
+	r.mmu.FlushAll()
+	r.touch(0x3000)
+	r.touch(0x4000)
+	if got := r.mmu.Flush(0x4000); got != 2 {
+		t.Errorf("the second entry after a flush is found after %d comparisons, want 2", got)
+	}
+}
+
+func TestTheVictimWrapsToTheLockBase(t *testing.T) {
+	r := newRig(t, Config{Entries: 4, Format: OMAP})
+	for i := range bus.IOVA(16) {
+		r.mapPage(t, i<<12, bus.Phys(i)<<12, 4<<10)
+	}
+	r.touch(0)
+	if err := r.mmu.Lock(1); err != nil {
+		t.Fatal(err)
+	}
+	for i := range bus.IOVA(7) { // entries 1, 2, 3, 1, 2, 3, 1
+		r.touch((i + 1) << 12)
+	}
+	for va, want := range map[bus.IOVA]bool{0: true, 0x4000: false, 0x5000: true, 0x6000: true, 0x7000: true} {
+		if _, ok := r.mmu.Lookup(va); ok != want {
+			t.Errorf("%v in the TLB: %v, want %v", va, ok, want)
+		}
+	}
+	for _, base := range []int{-1, 4} {
+		if err := r.mmu.Lock(base); err == nil {
+			t.Errorf("no error for lock base %d", base)
+		}
+	}
+}
+
+func TestPreloadedEntriesSurviveReplacementAndFlushAll(t *testing.T) {
+	r := newRig(t, Config{Entries: 2, Format: OMAP})
+	if err := r.mmu.Preload(0x10_0000, 0x8000_0000, 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	for i := range bus.IOVA(4) {
+		r.mapPage(t, i<<12, 0, 4<<10)
+		r.touch(i << 12)
+	}
+	r.mmu.FlushAll()
+	if pa, ok := r.mmu.Lookup(0x10_1234); !ok || pa != 0x8000_1234 {
+		t.Errorf("preloaded page: %v, %v", pa, ok)
+	}
+	if _, ok := r.mmu.Lookup(0x3000); ok {
+		t.Error("a walked entry survived FlushAll")
+	}
+	if err := r.mmu.Preload(0x20_0000, 0, 1<<20); err == nil {
+		t.Error("the last free entry was locked")
+	}
+	r.mmu.Flush(0x10_0000)
+	if _, ok := r.mmu.Lookup(0x10_1234); ok {
+		t.Error("Flush of one entry spared a preserved one")
+	}
+}
+
+func TestPreloadRefusesWhatIsNoPage(t *testing.T) {
+	m, err := New(Config{Entries: 4, Format: OMAP}, l3clock, newTables())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int{0, -4096, 3 << 12, 64 << 10} {
+		if err := m.Preload(0x1000, 0x1000, size); err == nil {
+			t.Errorf("no error for %d bytes at 0x1000", size)
+		}
+	}
+}
+
+func TestAttachForgetsTheOldSpace(t *testing.T) {
+	r := newRig(t, Config{Entries: 8, Format: OMAP})
+	r.mapPage(t, 0x1000, 0x8000_0000, 4<<10)
+	r.touch(0x1000)
+	other, err := NewPageTable(OMAP, r.mem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.mmu.Attach(other.Root())
+	if r.touch(0x1000) {
+		t.Error("the other space translates a page of the first")
+	}
+}
+
+func TestAttachKeepsThePreloadedEntryUsable(t *testing.T) {
+	r := newRig(t, Config{Entries: 8, Format: OMAP})
+	if err := r.mmu.Preload(0x1000, 0x8000_0000, 4<<10); err != nil {
+		t.Fatal(err)
+	}
+	r.mmu.Detach()
+	r.mmu.Attach(r.pt.Root())
+	if !r.touch(0x1000) {
+		t.Error("preserved entry lost")
+	}
+}
+
+func TestResetCountersKeepsTheTLB(t *testing.T) {
+	r := newRig(t, Config{Entries: 8, Format: SGX})
+	r.mapPage(t, 0x1000, 0x8000_0000, 4<<10)
+	r.touch(0x1000)
+	r.mmu.ResetCounters()
+	r.touch(0x1000)
+	if got := r.mmu.Counters(); got != (Counters{Hits: 1}) {
+		t.Errorf("%+v", got)
+	}
+}

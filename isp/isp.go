@@ -1,0 +1,136 @@
+// Package isp models the OMAP3 camera ISP on the fly: sensor, CCDC, preview engine, resizer, and the shared buffer logic (SBL) that carries the resizer's output to memory.
+//
+// # What it models
+//
+// Time is counted in pixel clocks of the sensor from the start of the stream, so that nothing drifts: count n is at start + clock.Cycles(n). The preview engine crops
+// the frame, the resizer scales it with the ratios that the omap3isp driver computes (see [Resizer]), and the SBL collects each output line in data units of 256 bytes. The resizer has four
+// line ports of 1 KB each; several output lines that fall on one input line use ports 1 to 4 side by side, otherwise port 1 carries them all.
+//
+// A data unit takes storage in its port from the production of its first byte until its last burst is done, and is requested when its last byte has been produced. A unit whose first
+// byte finds the port full is lost: an overflow. The bus cannot stop a sensor, so overflow is the only way in which the camera notices that the memory is late.
+//
+// Output byte b of line k is produced with the pixel p that holds it, when the sensor has sent column left + ((p*ratio + phase) >> 8) + 7 of line
+// top + ((k*ratio + phase) >> 8) + taps, where left and top are half of the preview engine's crop and of what the resizer leaves over.
+//
+// # Structure
+//
+// The memory path pulls (see socsim/sim/bus): the pipeline shows one data unit at a time and computes the next one when the last is granted. Per frame there are two events, its start and
+// its end; nothing is scheduled or allocated per line or unit. A data unit costs O(1); a pipeline of width w keeps one entry of 24 bytes per data unit of a line.
+//
+// # What it leaves out
+//
+// Pixel values; the CSI2 and CCP2 receivers and their own SBL ports; H3A and histogram; the latency of the preview engine's and resizer's pipelines; mem-to-mem operation.
+// The SBL's priorities between ports are the order in which it offers units: by readiness, then by port. That lines share the ports in this way is an estimate: the TRM lists four line
+// ports and their priorities, not which line goes where.
+//
+// Sources: OMAP36xx TRM SWPU177N, camera ISP chapter (SBL ports and priorities p. 1231, clocks p. 1277 and 1297, resizer p. 1288); Linux drivers/media/platform/omap3isp (ispresizer.c: ratios,
+// limits, data rates; isppreview.c: crop; ispccdc.c: input rate). A data unit is 256 bytes and each resizer line port holds four of them (p. 1231).
+package isp
+
+import (
+	"fmt"
+
+	"socsim/iommu"
+	"socsim/sim"
+	"socsim/sim/bus"
+	"socsim/sim/units"
+)
+
+// Port is where the pipeline sends its data: the ISP's MMU, or a fake in a test. Issue offers one data unit of at most Config.DataUnit contiguous bytes at time at; the pipeline issues the
+// next only after [Pipeline.Granted] was called for it, which must not be from within Issue. See [Pipeline.SetPort] for Cancel.
+type Port interface {
+	Issue(at sim.Time, va bus.IOVA, bytes int, write bool)
+}
+
+// LinePorts is the number of line ports of the resizer in the SBL (TRM p. 1231: resizer line 1..4).
+const LinePorts = 4
+
+// Config describes the ISP. It is validated once, by New.
+type Config struct {
+	ProcessingClock    units.Hertz `conf:"processing_clock" doc:"Clock of CCDC, preview engine and resizer: half the interconnect's. It bounds the sensor's pixel clock and the resizer's output rate."`
+	PortBytes          units.Bytes `conf:"port_bytes" doc:"Storage of each resizer line port in the shared buffer logic."`
+	DataUnit           units.Bytes `conf:"data_unit" doc:"Size of the units in which the shared buffer logic writes to memory."`
+	Outstanding        int         `conf:"outstanding" doc:"Bursts that the ISP may have in flight on the interconnect (estimated)."`
+	CropColumns        int         `conf:"crop_columns" doc:"Columns that the preview engine's filters consume, half on each side."`
+	CropLines          int         `conf:"crop_lines" doc:"Lines that the preview engine's filters consume, half at the top and half at the bottom."`
+	MaxPreviewWidth    int         `conf:"max_preview_width" doc:"Widest output of the preview engine, in pixels."`
+	MaxOutputWidth     int         `conf:"max_output_width" doc:"Widest output of the resizer with 4 vertical taps (down to half the height), in pixels."`
+	MaxOutputWidth7Tap int         `conf:"max_output_width_7tap" doc:"Widest output of the resizer with 7 vertical taps (below half the height), in pixels."`
+
+	MMU iommu.Config `conf:"mmu" doc:"MMU between the shared buffer logic and the interconnect."`
+}
+
+// DefaultConfig returns the ISP of an OMAP34xx (ES2 and later) with an interconnect of 166 MHz. The bursts in flight and the latency of the MMU are estimates.
+//
+// The crop is that of the preview engine's filters at most (isppreview.c, PREV_MARGIN_*: 10 columns, 4 lines). The driver crops 4 columns more for an input from the CCDC, and 4 columns and
+// 4 lines more for a Bayer format.
+func DefaultConfig() Config {
+	return Config{
+		ProcessingClock:    83_000_000,
+		PortBytes:          1024,
+		DataUnit:           256,
+		Outstanding:        4,
+		CropColumns:        10,
+		CropLines:          4,
+		MaxPreviewWidth:    3300,
+		MaxOutputWidth:     3312,
+		MaxOutputWidth7Tap: 1650,
+		MMU:                iommu.Config{Entries: 8, Format: iommu.OMAP, HitCycles: 1},
+	}
+}
+
+// Validate reports the first setting that makes no sense.
+func (c Config) Validate() error {
+	switch {
+	case c.ProcessingClock <= 0:
+		return fmt.Errorf("isp.processing_clock: %v, want a positive clock", c.ProcessingClock)
+	case c.DataUnit <= 0:
+		return fmt.Errorf("isp.data_unit: %v, want a positive size", c.DataUnit)
+	case c.PortBytes < c.DataUnit || c.PortBytes%c.DataUnit != 0:
+		return fmt.Errorf("isp.port_bytes: %v, want a multiple of the data unit of %v", c.PortBytes, c.DataUnit)
+	case c.Outstanding < 1 || c.Outstanding > bus.MaxOutstanding:
+		return fmt.Errorf("isp.outstanding: %d, want 1 to %d bursts", c.Outstanding, bus.MaxOutstanding)
+	case c.CropColumns < 0 || c.CropColumns%2 != 0:
+		return fmt.Errorf("isp.crop_columns: %d, want an even number of columns", c.CropColumns)
+	case c.CropLines < 0 || c.CropLines%2 != 0:
+		return fmt.Errorf("isp.crop_lines: %d, want an even number of lines", c.CropLines)
+	case c.MaxPreviewWidth < 1:
+		return fmt.Errorf("isp.max_preview_width: %d, want a positive number of pixels", c.MaxPreviewWidth)
+	case c.MaxOutputWidth < 1:
+		return fmt.Errorf("isp.max_output_width: %d, want a positive number of pixels", c.MaxOutputWidth)
+	case c.MaxOutputWidth7Tap < 1:
+		return fmt.Errorf("isp.max_output_width_7tap: %d, want a positive number of pixels", c.MaxOutputWidth7Tap)
+	}
+	if err := c.MMU.Validate(); err != nil {
+		return fmt.Errorf("isp.mmu: %w", err)
+	}
+	return nil
+}
+
+// Output is the image that the resizer writes. BytesPerPixel is 2 for interleaved YUV 4:2:2, 1 for one plane of 8 bits. Stride is the distance between lines in bytes.
+type Output struct {
+	Width, Height int
+	BytesPerPixel int
+	Stride        int
+}
+
+// outputAlign is the alignment of the resizer's output address and line offset in bytes (ispresizer.c, resizer_set_outaddr and resizer_set_output_offset).
+const outputAlign = 32
+
+// Bytes returns the size of a buffer that holds the image: all lines but the last at full stride.
+func (o Output) Bytes() int { return (o.Height-1)*o.Stride + o.Width*o.BytesPerPixel }
+
+// Validate reports the first field that the resizer cannot write.
+func (o Output) Validate() error {
+	switch {
+	case o.Width < 16 || o.Height < 2 || o.Height > 4095:
+		return fmt.Errorf("isp output %dx%d: want at least 16x2 and at most 4095 lines", o.Width, o.Height)
+	case o.BytesPerPixel != 1 && o.BytesPerPixel != 2:
+		return fmt.Errorf("isp output: %d bytes per pixel, want 1 or 2: the resizer writes YUV 4:2:2 or one plane", o.BytesPerPixel)
+	case o.Stride < o.Width*o.BytesPerPixel:
+		return fmt.Errorf("isp output: stride %d, want at least the %d bytes of a line", o.Stride, o.Width*o.BytesPerPixel)
+	case o.Stride%outputAlign != 0:
+		return fmt.Errorf("isp output: stride %d, want a multiple of %d bytes", o.Stride, outputAlign)
+	}
+	return nil
+}

@@ -1,0 +1,184 @@
+// Package bus holds what every initiator on the interconnect has in common: the four address types that cannot be mixed, the master numbers
+// that counters and versions are kept by, and the Port through which an initiator offers its next burst.
+//
+// It is on the ground floor so that devices below the chip (isp, gpu, iommu) and the interconnect above them can share it. It holds no policy:
+// arbitration, latencies and DRAM belong to soc/l3 and soc/dram.
+//
+// # How a port works
+//
+// The memory path pulls. An initiator does not schedule its bursts: it shows one transfer, the interconnect serves the transfer's bursts when the bus comes to
+// them and, when the last one is granted, asks the initiator's [Source] for the next. The completion time of a burst is fixed when it is granted,
+// so an initiator can compute when its next transfer is due without waiting for an event. That structure is what makes the model faster than the chip.
+package bus
+
+import (
+	"fmt"
+
+	"socsim/sim"
+)
+
+// Phys is a physical address: what the interconnect and the DRAM see.
+type Phys uint64
+
+// IOVA is an IO virtual address: what a device behind an IOMMU emits.
+type IOVA uint64
+
+// Virt is a CPU virtual address.
+type Virt uint64
+
+// Addr is a bus address: what a driver programs into a device's address register. It is an IOVA for a device behind an IOMMU and a physical address for one that has none.
+type Addr uint64
+
+func (a Phys) String() string { return fmt.Sprintf("pa:%#x", uint64(a)) }
+func (a IOVA) String() string { return fmt.Sprintf("iova:%#x", uint64(a)) }
+func (a Virt) String() string { return fmt.Sprintf("va:%#x", uint64(a)) }
+func (a Addr) String() string { return fmt.Sprintf("bus:%#x", uint64(a)) }
+
+// BurstBytes is the largest burst of the memory path.
+const BurstBytes = 64
+
+// MaxOutstanding is the largest number of bursts a port can have in flight.
+const MaxOutstanding = 16
+
+// Master identifies an initiator in counters, versions and blame. The numbers are small and dense.
+type Master uint8
+
+// NoMaster is the zero Master: nobody.
+const NoMaster Master = 0
+
+// MaxMasters bounds the number of masters; a Master is less.
+const MaxMasters = 32
+
+// Kind says what a transfer does to the line contents it touches.
+type Kind uint8
+
+const (
+	// Read reads memory as a device does: what is in memory, not in a cache.
+	Read Kind = iota
+	// Write stores new contents.
+	Write
+	// Fill reads memory on behalf of a cache; the reader looks at the version itself.
+	Fill
+	// WriteBack stores contents that were written earlier, with their own version (Port.Stamp).
+	WriteBack
+	// WalkRead is a table walker's read of a descriptor.
+	WalkRead
+)
+
+// IsWrite tells whether the data flows towards memory.
+func (k Kind) IsWrite() bool { return k == Write || k == WriteBack }
+
+// A Source is the initiator behind a port. Granted is called when the last burst of the port's transfer has been granted: done is when its data
+// is complete at the initiator (a read), or in memory and acknowledged (a write). The source may Issue the next transfer at once, for any time at or after the grant; the port itself
+// holds it back while too many bursts are in flight. Effects on other components belong in events scheduled for done.
+type Source interface {
+	Granted(p *Port, done sim.Time)
+}
+
+// Port is one initiator's connection to the interconnect: the head of its request stream, of at most one contiguous physical transfer. Ports lie side by
+// side in the interconnect and are read by the arbiter directly; everything but the exported methods is the interconnect's.
+type Port struct {
+	// At is when the head burst reaches the arbiter, sim.Never when there is none.
+	At sim.Time
+	// Addr is the physical address of the head burst and Left the bytes of the transfer from there on.
+	Addr Phys
+	Left int
+	Kind Kind
+	// Class is the SMS class: 0 real time, 1 and 2 weighted.
+	Class  uint8
+	Master Master
+
+	// Stamp is the version that a WriteBack carries.
+	Stamp uint64
+	// Waited is how long the last granted burst waited at the arbiter, and Holder the other master that was served most recently before it: the one to blame.
+	Waited sim.Time
+	Holder Master
+
+	// Hop is added to the issue time (request latency) and Return to the end of the data (response latency: read data, or the acknowledgement of a write).
+	Hop, Return sim.Time
+	// Outstanding is the number of bursts that may be in flight, 1 to MaxOutstanding.
+	Outstanding int
+
+	// LastGrant orders ports within a class (least recently granted first).
+	LastGrant uint64
+
+	issue  sim.Time // when the device asked for the head, before Hop
+	done   [MaxOutstanding]sim.Time
+	slot   int
+	source Source
+	wake   *sim.Time // the interconnect's next decision time
+}
+
+// Connect attaches the initiator and the interconnect's wake-up time, which Issue lowers. The interconnect calls it once.
+func (p *Port) Connect(wake *sim.Time, s Source) {
+	if p.Outstanding < 1 || p.Outstanding > MaxOutstanding {
+		panic(fmt.Sprintf("bus: %d outstanding bursts, want 1 to %d", p.Outstanding, MaxOutstanding))
+	}
+	p.wake, p.source = wake, s
+	p.At = sim.Never
+}
+
+// SetSource changes who is told about grants.
+func (p *Port) SetSource(s Source) { p.source = s }
+
+// Source returns who is told about grants.
+func (p *Port) Source() Source { return p.source }
+
+// Issue offers a transfer of n contiguous bytes at time at. The port must be idle. It allocates nothing.
+func (p *Port) Issue(at sim.Time, addr Phys, n int, k Kind) {
+	if p.At != sim.Never {
+		panic("bus: Issue on a busy port")
+	}
+	if n <= 0 {
+		panic("bus: empty transfer")
+	}
+	p.Addr, p.Left, p.Kind = addr, n, k
+	p.arm(at)
+}
+
+// Idle tells whether the port has no head.
+func (p *Port) Idle() bool { return p.At == sim.Never }
+
+// Cancel withdraws the head, if any: bursts not yet granted are forgotten. The source is not told.
+func (p *Port) Cancel() { p.At, p.Left = sim.Never, 0 }
+
+func (p *Port) arm(at sim.Time) {
+	if free := p.done[p.slot]; free > at {
+		at = free
+	}
+	p.issue = at
+	p.At = at + p.Hop
+	if p.At < *p.wake {
+		*p.wake = p.At
+	}
+}
+
+// Burst returns the size in bytes of the head burst: up to the next 64 byte boundary.
+func (p *Port) Burst() int {
+	n := BurstBytes - int(p.Addr%BurstBytes)
+	if n > p.Left {
+		n = p.Left
+	}
+	return n
+}
+
+// Issued returns when the initiator asked for the head burst.
+func (p *Port) Issued() sim.Time { return p.issue }
+
+// Advance records that the head burst of n bytes was granted and is done at the given time, and moves to the next burst of the transfer. It returns false when
+// the transfer is over; the interconnect then calls the source. For the interconnect only.
+func (p *Port) Advance(n int, done sim.Time) bool {
+	p.done[p.slot] = done
+	p.slot++
+	if p.slot == p.Outstanding {
+		p.slot = 0
+	}
+	p.Left -= n
+	if p.Left == 0 {
+		p.At = sim.Never
+		return false
+	}
+	p.Addr += Phys(n)
+	p.arm(p.issue)
+	return true
+}

@@ -1,0 +1,379 @@
+package cpu
+
+import (
+	"fmt"
+
+	"socsim/cachemodel"
+	"socsim/sim"
+	"socsim/sim/bus"
+	"socsim/soc/l3"
+	"socsim/soc/memory"
+)
+
+// Category is what a picosecond of the core's time is accounted to.
+type Category int
+
+// The fixed categories; tasks follow.
+const (
+	Idle Category = iota
+	Driver
+	Maint
+	Interrupt
+	firstTask
+)
+
+// Priority orders threads. A lower number runs first; interrupts are not preempted.
+type Priority int
+
+// The priorities.
+const (
+	IRQPriority Priority = iota
+	DriverPriority
+	TaskPriority
+	priorities
+)
+
+// Core is the processor.
+type Core struct {
+	cfg    Config
+	clock  sim.Clock
+	eng    *sim.Engine
+	fabric *l3.Fabric
+	mem    *memory.Memory
+	caches *cachemodel.Hierarchy
+	master bus.Master
+	lines  int // bytes a line
+	lowest int // level number that stands for memory
+
+	// l is the local time: the core is busy up to l. It is never behind the engine's time while a thread runs.
+	l sim.Time
+	// cat is what time is charged to; ledger has the sums since the last reset.
+	cat    Category
+	ledger []sim.Time
+	names  []string // of tasks
+
+	cur       *Thread
+	prev      *Thread // the last thread that was not an interrupt: a switch to another costs
+	ready     [priorities]threadQueue
+	resched   bool // a higher priority thread, or the end of the time slice, wants the core
+	midOp     bool // the thread only lets events run and must be resumed itself
+	sliceOver bool
+	slice     sim.Event
+	wakeup    bool // a resume event is pending
+	hResume   sim.HandlerID
+	hTick     sim.HandlerID
+	hTimer    sim.HandlerID
+	threads   []*Thread
+
+	irqOffSince sim.Time
+	irqOffMax   sim.Time
+
+	readPort, writePort *bus.Port
+	reader              fillSource
+	writer              writeSource
+	wc                  writeCombiner
+	tlb                 tlb
+
+	nextVA   bus.Virt
+	mappings []*Mapping
+	dropped  lineSet // lines that a whole-cache operation dropped and nobody touched since
+	stats    Stats
+	cycles   [1024]sim.Time // durations of small cycle counts
+}
+
+// Stats counts what the core did; all since the last reset.
+type Stats struct {
+	Maintenance MaintenanceStats
+	Fills       uint64 // lines read from memory
+	Posted      uint64 // lines and partial lines written to memory
+	NCReads     uint64
+	TLBMisses   uint64
+	Switches    uint64
+	Interrupts  uint64
+}
+
+// MaintenanceStats counts cache maintenance as the result document reports it.
+type MaintenanceStats struct {
+	RangeCalls, Segments, WholeCalls uint64
+	Visited, Useful                  uint64
+	Cleaned, Invalidated             uint64
+	BytesWrittenBack                 uint64
+	CollateralMisses                 uint64
+}
+
+// New returns an idle core. The fabric gets two ports for it: one for reads, one for writes.
+func New(cfg Config, eng *sim.Engine, fabric *l3.Fabric, mem *memory.Memory, caches *cachemodel.Hierarchy, master bus.Master) (*Core, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if caches.LineSize() != mem.LineBytes() {
+		return nil, fmt.Errorf("cpu: caches have lines of %d bytes, memory versions of %d", caches.LineSize(), mem.LineBytes())
+	}
+	c := &Core{
+		cfg: cfg, clock: sim.NewClock(int64(cfg.Clock)), eng: eng, fabric: fabric, mem: mem, caches: caches, master: master,
+		lines: caches.LineSize(), lowest: caches.Levels(), ledger: make([]sim.Time, firstTask), nextVA: 0x4000_0000,
+	}
+	for i := range c.cycles {
+		c.cycles[i] = c.clock.Cycles(int64(i))
+	}
+	c.hResume = eng.Register((*resumeHandler)(c))
+	c.hTick = eng.Register((*tickHandler)(c))
+	c.hTimer = eng.Register((*timerHandler)(c))
+	c.reader.core, c.writer.core = c, c
+	half := cfg.MemoryLatency / 2
+	c.readPort = fabric.AddPort(l3.PortConfig{
+		Master: master, Class: uint8(cfg.BusClass), Outstanding: cfg.NCOutstanding, Hop: half, Return: cfg.MemoryLatency - half,
+	}, &c.reader)
+	c.writePort = fabric.AddPort(l3.PortConfig{
+		Master: master, Class: uint8(cfg.BusClass), Outstanding: cfg.WriteOutstanding, Hop: half, Return: cfg.MemoryLatency - half,
+	}, &c.writer)
+	c.wc.init(cfg.WriteBuffers)
+	c.tlb.init(cfg.TLBEntries)
+	return c, nil
+}
+
+// Engine returns the engine the core runs on.
+func (c *Core) Engine() *sim.Engine { return c.eng }
+
+// Memory returns the physical memory behind the core.
+func (c *Core) Memory() *memory.Memory { return c.mem }
+
+// Caches returns the core's caches.
+func (c *Core) Caches() *cachemodel.Hierarchy { return c.caches }
+
+// Stats returns the counters.
+func (c *Core) Stats() Stats { return c.stats }
+
+// Tasks returns the names of the tasks in the order of their creation.
+func (c *Core) Tasks() []string { return c.names }
+
+// TaskTime returns the time accounted to a task since the last reset.
+func (c *Core) TaskTime(i int) sim.Time { return c.ledger[int(firstTask)+i] }
+
+// Time returns the time accounted to a fixed category since the last reset.
+func (c *Core) Time(cat Category) sim.Time { return c.ledger[cat] }
+
+// IRQOffMax returns the longest stretch with interrupts off since the last reset.
+func (c *Core) IRQOffMax() sim.Time { return c.irqOffMax }
+
+// Reset starts the accounts anew at now, which must be the engine's time. Work already charged beyond now stays in the new accounts.
+func (c *Core) Reset(now sim.Time) {
+	clear(c.ledger)
+	if c.l > now {
+		c.ledger[c.cat] = c.l - now
+	} else {
+		c.l = now // idle until now; the idle stretch counts from here
+	}
+	c.stats = Stats{}
+	c.irqOffMax = 0
+	c.caches.ResetCounters()
+}
+
+// Close settles the accounts at now, the end of the run, so that they add up to the time since the last reset.
+func (c *Core) Close(now sim.Time) {
+	if c.l > now {
+		c.ledger[c.cat] -= c.l - now
+	} else {
+		c.ledger[Idle] += now - c.l
+	}
+	c.l = now
+}
+
+// charge moves local time forward.
+func (c *Core) charge(d sim.Time) {
+	c.l += d
+	c.ledger[c.cat] += d
+}
+
+func (c *Core) duration(cycles int64) sim.Time {
+	if cycles < int64(len(c.cycles)) {
+		return c.cycles[cycles]
+	}
+	return c.clock.Cycles(cycles)
+}
+
+func (c *Core) chargeCycles(n int64) { c.charge(c.duration(n)) }
+
+// sync lets the memory path catch up with local time, and gives way if an event is due or another thread should run.
+func (c *Core) sync() {
+	for {
+		if c.fabric.Next() < c.l {
+			c.fabric.AdvanceTo(c.l)
+		}
+		if c.eng.Next() > c.l && !c.resched {
+			return
+		}
+		c.yield()
+	}
+}
+
+// yield suspends the running thread until the engine has caught up with local time; a thread of higher priority may run in between.
+func (c *Core) yield() {
+	t := c.cur
+	c.resumeAt(c.l)
+	t.suspend()
+}
+
+// stepTo suspends the running thread in the middle of an operation until the events at time at have run.
+func (c *Core) stepTo(at sim.Time) {
+	c.midOp = true
+	c.resumeAt(at)
+	c.cur.suspend()
+}
+
+func (c *Core) resumeAt(at sim.Time) {
+	if c.wakeup {
+		panic("cpu: two resume events")
+	}
+	c.wakeup = true
+	c.eng.Schedule(max(at, c.eng.Now()), c.hResume, 0)
+}
+
+// kick makes the core look at its ready threads; called whenever one becomes ready.
+func (c *Core) kick() {
+	if c.cur != nil {
+		for p := range c.cur.priority {
+			if !c.ready[p].empty() {
+				c.resched = c.cur.priority != IRQPriority
+			}
+		}
+		return
+	}
+	if c.wakeup {
+		return
+	}
+	if now := c.eng.Now(); now > c.l {
+		c.ledger[Idle] += now - c.l
+		c.l = now
+	}
+	c.resumeAt(c.l)
+}
+
+type resumeHandler Core
+
+// Handle resumes the thread that should run now.
+func (h *resumeHandler) Handle(sim.Time, uint64) {
+	c := (*Core)(h)
+	c.wakeup = false
+	if c.midOp {
+		c.midOp = false
+		c.cur.proc.Resume()
+		return
+	}
+	c.dispatch()
+}
+
+// dispatch picks the next thread and runs it until it suspends.
+func (c *Core) dispatch() {
+	if t := c.cur; t != nil {
+		c.resched = false
+		higher := false
+		if t.priority != IRQPriority {
+			for p := range t.priority {
+				higher = higher || !c.ready[p].empty()
+			}
+		}
+		switch {
+		case higher:
+			c.ready[t.priority].pushFront(t)
+		case c.sliceOver && !c.ready[t.priority].empty():
+			c.ready[t.priority].push(t)
+		default:
+			c.sliceOver = false
+			t.proc.Resume()
+			return
+		}
+		t.cat = c.cat
+		c.cur = nil
+	}
+	c.sliceOver = false
+	for p := range c.ready {
+		if t := c.ready[p].pop(); t != nil {
+			c.run(t)
+			return
+		}
+	}
+	c.cat = Idle // nothing to run: idle from l on
+}
+
+// run switches to t, at the cost of an interrupt entry or a context switch.
+func (c *Core) run(t *Thread) {
+	c.cur = t
+	c.resched = false
+	if t.priority == IRQPriority {
+		c.irqOffSince = c.l
+		c.stats.Interrupts++
+		c.cat = Interrupt
+		c.chargeCycles(int64(c.cfg.OS.IRQEntry))
+	} else if c.prev != t {
+		if c.prev != nil {
+			c.cat = Driver
+			c.stats.Switches++
+			c.chargeCycles(int64(c.cfg.OS.ContextSwitch))
+		}
+		c.prev = t
+	}
+	c.cat = t.cat
+	if t.priority == TaskPriority {
+		c.eng.Cancel(c.slice)
+		c.slice = c.eng.Schedule(c.l+c.cfg.OS.Timeslice, c.hTick, 0)
+	}
+	t.proc.Resume()
+}
+
+type tickHandler Core
+
+// Handle ends the running task's time slice.
+func (h *tickHandler) Handle(now sim.Time, _ uint64) {
+	c := (*Core)(h)
+	c.sliceOver = true
+	if t := c.cur; t != nil && t.priority == TaskPriority {
+		c.slice = c.eng.Schedule(now+c.cfg.OS.Timeslice, c.hTick, 0)
+		if !c.ready[TaskPriority].empty() {
+			c.resched = true
+		}
+	}
+}
+
+type timerHandler Core
+
+// Handle wakes a sleeping thread.
+func (h *timerHandler) Handle(_ sim.Time, arg uint64) {
+	c := (*Core)(h)
+	c.threads[arg].wake()
+}
+
+// threadQueue is a FIFO of threads linked through them.
+type threadQueue struct{ head, tail *Thread }
+
+func (q *threadQueue) empty() bool { return q.head == nil }
+
+func (q *threadQueue) push(t *Thread) {
+	t.next = nil
+	if q.tail == nil {
+		q.head = t
+	} else {
+		q.tail.next = t
+	}
+	q.tail = t
+}
+
+func (q *threadQueue) pushFront(t *Thread) {
+	t.next = q.head
+	q.head = t
+	if q.tail == nil {
+		q.tail = t
+	}
+}
+
+func (q *threadQueue) pop() *Thread {
+	t := q.head
+	if t != nil {
+		q.head = t.next
+		if q.head == nil {
+			q.tail = nil
+		}
+		t.next = nil
+	}
+	return t
+}

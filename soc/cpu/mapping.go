@@ -1,0 +1,128 @@
+package cpu
+
+import (
+	"fmt"
+
+	"socsim/sim/bus"
+	"socsim/soc/memory"
+)
+
+// Attr is the memory type of a CPU mapping.
+type Attr string
+
+// The attributes. Uncached is Normal non-cacheable bufferable memory, as dma_alloc_coherent returns it on ARMv7: loads go to the bus one by one, stores gather in the write-combining
+// buffer. WriteCombine is the same memory type on this core; the two differ in name so that a strategy can say what it means.
+const (
+	Cached       Attr = "cached"
+	WriteCombine Attr = "write-combined"
+	Uncached     Attr = "uncached"
+	WriteThrough Attr = "write-through"
+	NoMapping    Attr = "none"
+)
+
+// Values lists the valid attributes.
+func (Attr) Values() []string {
+	return []string{string(Cached), string(WriteCombine), string(Uncached), string(WriteThrough), string(NoMapping)}
+}
+
+// Mapping is a range of CPU virtual addresses backed by a region of physical memory, with one attribute.
+type Mapping struct {
+	Name    string
+	VA      bus.Virt
+	Attr    Attr
+	Region  *memory.Region
+	Bytes   int
+	Private bool // no device ever touches the region: its accesses skip the version checks
+	// pageShift is 12 for user mappings and 20 for the kernel's linear map, whose sections take one TLB entry a megabyte.
+	pageShift uint
+	entry     uint32 // first page table entry
+	tables    *memory.Region
+	touched   bool
+}
+
+// Touched tells whether the mapping was ever used.
+func (m *Mapping) Touched() bool { return m.touched }
+
+// Map creates a user mapping of the whole region, in 4 KiB pages. The page table entries live in memory of their own and are read by the core's table walker through the caches.
+func (c *Core) Map(name string, r *memory.Region, a Attr) (*Mapping, error) {
+	if a == NoMapping {
+		return nil, fmt.Errorf("mapping %s: attribute %q maps nothing", name, a)
+	}
+	tables, err := c.mem.AllocScattered("page tables of "+name, int64(len(r.Frames))*4)
+	if err != nil {
+		return nil, fmt.Errorf("mapping %s: %w", name, err)
+	}
+	m := &Mapping{Name: name, VA: c.nextVA, Attr: a, Region: r, Bytes: int(r.Bytes), pageShift: 12, tables: tables}
+	c.nextVA += bus.Virt(len(r.Frames)+1) * memory.PageBytes
+	c.mappings = append(c.mappings, m)
+	return m, nil
+}
+
+// Unmap removes the mapping.
+func (c *Core) Unmap(m *Mapping) {
+	c.mem.Free(m.tables)
+	c.tlb.flush()
+	for i, x := range c.mappings {
+		if x == m {
+			c.mappings = append(c.mappings[:i], c.mappings[i+1:]...)
+			return
+		}
+	}
+}
+
+// KernelMap returns the kernel's view of the region through its linear map, which exists anyway: sections of 1 MiB, cached.
+func (c *Core) KernelMap(r *memory.Region) *Mapping {
+	return &Mapping{Name: "linear map", Attr: Cached, Region: r, Bytes: int(r.Bytes), pageShift: 20}
+}
+
+// tlb is the data TLB: fully associative, round robin.
+type tlb struct {
+	pages  []uint64 // page number << 6 | page shift, 0 for none
+	victim int
+	last   uint64
+}
+
+func (t *tlb) init(entries int) { t.pages = make([]uint64, entries) }
+
+func (t *tlb) flush() {
+	clear(t.pages)
+	t.last = 0
+}
+
+// lookup tells whether the page is present and installs it if not.
+func (t *tlb) lookup(page uint64) bool {
+	if page == t.last {
+		return true
+	}
+	t.last = page
+	for _, p := range t.pages {
+		if p == page {
+			return true
+		}
+	}
+	t.pages[t.victim] = page
+	t.victim++
+	if t.victim == len(t.pages) {
+		t.victim = 0
+	}
+	return false
+}
+
+// translate charges the TLB miss, if any, of an access at off of the mapping.
+func (c *Core) translate(m *Mapping, off int) {
+	var page uint64
+	if m.pageShift == 12 {
+		page = (uint64(m.VA)+uint64(off))>>12<<6 | 12
+	} else {
+		page = uint64(m.Region.Addr(off))>>20<<6 | 20
+	}
+	if c.tlb.lookup(page) {
+		return
+	}
+	c.stats.TLBMisses++
+	c.chargeCycles(int64(c.cfg.TLBMissCycles))
+	if m.tables != nil {
+		pte := off / memory.PageBytes * 4
+		c.load(m.tables.Addr(pte), true)
+	}
+}

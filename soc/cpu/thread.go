@@ -1,0 +1,201 @@
+package cpu
+
+import (
+	"socsim/sim"
+)
+
+// Thread is a process on the core: a task, a driver thread or an interrupt handler, written as straight-line code. Its methods that take time are called by its own body only.
+type Thread struct {
+	core     *Core
+	proc     *sim.Proc
+	name     string
+	id       int
+	priority Priority
+	base     Category
+	cat      Category // what its time is charged to while it does not run
+	next     *Thread
+	blocked  bool
+	pending  int // interrupts raised and not yet handled
+}
+
+// Spawn creates a driver thread; it becomes ready at once. A driver thread's time is the drivers'.
+func (c *Core) Spawn(name string, body func(t *Thread)) *Thread {
+	return c.spawn(name, DriverPriority, Driver, body)
+}
+
+// SpawnTask creates a task with an account of its own.
+func (c *Core) SpawnTask(name string, body func(t *Thread)) *Thread {
+	c.names = append(c.names, name)
+	c.ledger = append(c.ledger, 0)
+	return c.spawn(name, TaskPriority, Category(len(c.ledger)-1), body)
+}
+
+// SpawnIRQ creates an interrupt handler. handle runs once for each time the line is raised, with interrupts off.
+func (c *Core) SpawnIRQ(name string, handle func(t *Thread)) *Thread {
+	t := c.newThread(name, IRQPriority, Interrupt, func(t *Thread) {
+		for {
+			for t.pending > 0 {
+				t.pending--
+				t.Cycles(int64(c.cfg.OS.Handler))
+				handle(t)
+			}
+			t.Cycles(int64(c.cfg.OS.IRQExit))
+			c.irqOffMax = max(c.irqOffMax, c.l-c.irqOffSince)
+			t.block()
+		}
+	})
+	t.blocked = true
+	return t
+}
+
+func (c *Core) spawn(name string, p Priority, cat Category, body func(*Thread)) *Thread {
+	t := c.newThread(name, p, cat, body)
+	c.ready[p].push(t)
+	c.kick()
+	return t
+}
+
+func (c *Core) newThread(name string, p Priority, cat Category, body func(*Thread)) *Thread {
+	t := &Thread{core: c, name: name, id: len(c.threads), priority: p, base: cat, cat: cat}
+	c.threads = append(c.threads, t)
+	t.proc = c.eng.Spawn(name, func(*sim.Proc) {
+		body(t)
+		t.end()
+	})
+	return t
+}
+
+// Name returns the thread's name.
+func (t *Thread) Name() string { return t.name }
+
+// Core returns the core the thread runs on.
+func (t *Thread) Core() *Core { return t.core }
+
+// Now returns the thread's local time.
+func (t *Thread) Now() sim.Time { return t.core.l }
+
+// Raise makes an interrupt pending. It is called from events.
+func (t *Thread) Raise() {
+	t.pending++
+	t.wake()
+}
+
+// wake makes a blocked thread ready.
+func (t *Thread) wake() {
+	if !t.blocked {
+		return
+	}
+	t.blocked = false
+	t.core.ready[t.priority].push(t)
+	t.core.kick()
+}
+
+func (t *Thread) suspend() { t.proc.Suspend() }
+
+// block gives the core up until wake.
+func (t *Thread) block() {
+	c := t.core
+	t.blocked = true
+	t.cat = c.cat
+	c.cur = nil
+	c.resumeAt(c.l)
+	t.suspend()
+}
+
+// end leaves the core for good.
+func (t *Thread) end() {
+	c := t.core
+	c.cur = nil
+	c.resumeAt(c.l)
+}
+
+// Settle suspends the thread until the engine's time is its own, so that what it does next to a device or a queue happens in order with everybody else's events.
+func (t *Thread) Settle() {
+	c := t.core
+	c.sync()
+	for c.eng.Now() < c.l {
+		c.yield()
+		c.sync()
+	}
+}
+
+// Enter charges the time that follows to cat, and returns what Leave restores. Within an interrupt or maintenance, driver time stays with them: the innermost wins, and
+// an interrupt handler is driver code already.
+func (t *Thread) Enter(cat Category) Category {
+	c := t.core
+	old := c.cat
+	if cat == Driver && (old == Interrupt || old == Maint) {
+		return old
+	}
+	c.cat = cat
+	return old
+}
+
+// Leave restores the category.
+func (t *Thread) Leave(old Category) { t.core.cat = old }
+
+// Cycles computes for n core cycles.
+func (t *Thread) Cycles(n int64) { t.Spend(t.core.duration(n)) }
+
+// Spend computes for d. The thread can be preempted meanwhile.
+func (t *Thread) Spend(d sim.Time) {
+	c := t.core
+	for {
+		c.sync()
+		if d == 0 {
+			return
+		}
+		to := min(c.l+d, c.eng.Next())
+		c.fabric.AdvanceTo(to) // nothing the core does until then touches the bus
+		to = min(to, c.eng.Next())
+		d -= to - c.l
+		c.charge(to - c.l)
+	}
+}
+
+// SleepUntil gives the core up until at.
+func (t *Thread) SleepUntil(at sim.Time) {
+	t.Settle()
+	if at <= t.core.l {
+		return
+	}
+	t.core.eng.Schedule(at, t.core.hTimer, uint64(t.id))
+	t.block()
+}
+
+// WaitQueue holds blocked threads, as the kernel's wait queue does.
+type WaitQueue struct{ waiters []*Thread }
+
+// Wait blocks the thread until it is woken. As ever with wait queues the caller checks its condition in a loop, and calls Settle before the first check.
+func (q *WaitQueue) Wait(t *Thread) {
+	q.waiters = append(q.waiters, t)
+	t.block()
+}
+
+// WakeAll makes all waiters ready, in the order in which they came.
+func (q *WaitQueue) WakeAll() {
+	for _, t := range q.waiters {
+		t.wake()
+	}
+	q.waiters = q.waiters[:0]
+}
+
+// Syscall enters and leaves the kernel once and runs body in between as driver time.
+func (t *Thread) Syscall(body func()) {
+	old := t.Enter(Driver)
+	t.Cycles(int64(t.core.cfg.OS.Syscall) + int64(t.core.cfg.OS.Ioctl))
+	body()
+	t.Leave(old)
+}
+
+// PageFaults takes n minor faults.
+func (t *Thread) PageFaults(n int) {
+	old := t.Enter(Driver)
+	t.Cycles(int64(n) * int64(t.core.cfg.OS.PageFault))
+	t.Leave(old)
+}
+
+// MMIO does register reads and posted writes.
+func (t *Thread) MMIO(reads, writes int) {
+	t.Spend(sim.Time(reads)*t.core.cfg.OS.MMIORead + sim.Time(writes)*t.core.cfg.OS.MMIOWrite)
+}

@@ -1,0 +1,171 @@
+// Package drm models the DRM side of buffer sharing: devices that import dma-bufs, GPU job submission with implicit fences, and atomic page flips that take effect at vsync.
+//
+// A job waits for the write fence of what it reads and for all fences of what it writes, and leaves its own fence on both; a flip waits for the write fence of what it shows. The waiting is the
+// submitting thread's, as when the atomic commit worker waits.
+//
+// Left out: explicit fences (sync files), several planes in one commit, modesets.
+package drm
+
+import (
+	"fmt"
+
+	"socsim/gpu"
+	"socsim/sim"
+	"socsim/sim/bus"
+	"socsim/soc"
+	"socsim/soc/cpu"
+	"socsim/soc/display"
+	"socsim/soc/dmaapi"
+	"socsim/soc/dmabuf"
+)
+
+// Translated is an importer behind an IOMMU: its buffers are mapped into the device's address space.
+type Translated struct {
+	Name   string
+	Domain *dmaapi.Domain
+}
+
+// DeviceName names the device.
+func (i *Translated) DeviceName() string { return i.Name }
+
+// MapBuffer maps the buffer's pages.
+func (i *Translated) MapBuffer(t *cpu.Thread, b *dmabuf.Buffer) (bus.Addr, error) {
+	return i.Domain.Map(t, b.Region)
+}
+
+// UnmapBuffer removes them.
+func (i *Translated) UnmapBuffer(t *cpu.Thread, _ *dmabuf.Buffer, addr bus.Addr) error {
+	return i.Domain.Unmap(t, addr)
+}
+
+// Physical is an importer without an IOMMU: it takes contiguous buffers only, at their physical address.
+type Physical struct{ Name string }
+
+// DeviceName names the device.
+func (i *Physical) DeviceName() string { return i.Name }
+
+// MapBuffer returns the physical address of a contiguous buffer.
+func (i *Physical) MapBuffer(_ *cpu.Thread, b *dmabuf.Buffer) (bus.Addr, error) {
+	if !b.Region.Contiguous() {
+		return 0, fmt.Errorf("%s has no MMU and the buffer is in %d pieces: it needs memory: contiguous", i.Name, len(b.Runs))
+	}
+	return bus.Addr(b.Region.Frames[0]), nil
+}
+
+// UnmapBuffer has nothing to undo.
+func (i *Physical) UnmapBuffer(*cpu.Thread, *dmabuf.Buffer, bus.Addr) error { return nil }
+
+// Surface describes the image in a buffer.
+type Surface struct {
+	Width, Height, BytesPerPixel, Stride int
+}
+
+// Renderer is the driver of a GPU.
+type Renderer struct {
+	gpu    *soc.Graphics
+	irq    *cpu.Thread
+	done   []int // cookies of finished jobs, not yet handled
+	fences map[int]*dmabuf.Fence
+	next   int
+	room   cpu.WaitQueue
+	err    error
+}
+
+// NewRenderer returns the driver and installs its interrupt handler.
+func NewRenderer(core *cpu.Core, g *soc.Graphics) *Renderer {
+	r := &Renderer{gpu: g, fences: map[int]*dmabuf.Fence{}}
+	r.irq = core.SpawnIRQ(g.Name+" irq", func(t *cpu.Thread) {
+		t.MMIO(1, 1)
+		t.Settle()
+		cookie := r.done[0]
+		r.done = append(r.done[:0], r.done[1:]...)
+		f := r.fences[cookie]
+		delete(r.fences, cookie)
+		f.Signal()
+		r.room.WakeAll()
+	})
+	g.OnDone = func(d gpu.Done) {
+		r.done = append(r.done, d.Cookie)
+		r.irq.Raise()
+	}
+	return r
+}
+
+// Submit draws the texture over the target once its fences allow it, and returns the job's fence.
+func (r *Renderer) Submit(t *cpu.Thread, texture, target *dmabuf.Attachment, from, to Surface) *dmabuf.Fence {
+	f := &dmabuf.Fence{}
+	t.Syscall(func() {
+		texture.Buffer.Resv.Wait(t, false)
+		target.Buffer.Resv.Wait(t, true)
+		texture.Buffer.Resv.AddRead(f)
+		target.Buffer.Resv.AddWrite(f)
+		texture.Use()
+		target.Use()
+		t.MMIO(0, 4)
+		t.Settle()
+		for r.gpu.Pending() >= gpu.MaxPending {
+			r.room.Wait(t)
+			t.Settle()
+		}
+		r.next++
+		r.fences[r.next] = f
+		err := r.gpu.Submit(gpu.Job{Texture: surface(texture, from), Target: surface(target, to), Cookie: r.next}, t.Now())
+		if err != nil {
+			panic(fmt.Sprintf("drm: submit: %v", err)) // sizes were validated and there is room
+		}
+	})
+	return f
+}
+
+func surface(at *dmabuf.Attachment, s Surface) gpu.Surface {
+	return gpu.Surface{
+		Addr: bus.IOVA(at.Addr), Width: s.Width, Height: s.Height, BytesPerPixel: s.BytesPerPixel, Stride: s.Stride,
+	}
+}
+
+// Flipper is the driver of a display controller.
+type Flipper struct {
+	screen *soc.Screen
+	irq    *cpu.Thread
+	wait   cpu.WaitQueue
+	events []display.Vsync
+	// OnFlip, if set, is called by an event at each vsync that shows a new frame.
+	OnFlip func(v display.Vsync)
+}
+
+// NewFlipper returns the driver and installs its interrupt handler.
+func NewFlipper(core *cpu.Core, s *soc.Screen) *Flipper {
+	f := &Flipper{screen: s}
+	f.irq = core.SpawnIRQ(s.Name+" irq", func(t *cpu.Thread) {
+		t.MMIO(1, 1)
+		t.Settle()
+		f.wait.WakeAll()
+	})
+	s.OnVsync = func(v display.Vsync) {
+		if v.New {
+			if f.OnFlip != nil {
+				f.OnFlip(v)
+			}
+			f.irq.Raise()
+		}
+	}
+	return f
+}
+
+// Flip shows the buffer from the next vsync on. It waits for the buffer's write fence first and returns when the flip has taken effect.
+func (f *Flipper) Flip(t *cpu.Thread, at *dmabuf.Attachment, s Surface, cookie int) {
+	t.Syscall(func() {
+		at.Buffer.Resv.Wait(t, false)
+		at.Use()
+		t.MMIO(0, 3)
+		t.Settle()
+		f.screen.Flip(display.Frame{Addr: bus.Phys(at.Addr), Stride: s.Stride, BytesPerPixel: s.BytesPerPixel, Cookie: cookie})
+		for f.screen.FlipPending() {
+			f.wait.Wait(t)
+			t.Settle()
+		}
+	})
+}
+
+// Start starts the panel's refresh.
+func (f *Flipper) Start(at sim.Time) { f.screen.Start(at) }

@@ -1,0 +1,192 @@
+// Package graph runs the application of a scenario: stages that pass buffers along over queues, and tasks beside them.
+//
+// A producer takes a free buffer, fills it and queues it; every consumer of that queue gets it in order, or one in N of them; a stage that works in place passes the same buffer on to the
+// consumers after it; when the last consumer has released the buffer it is free again. A camera that finds none free drops the frame; a GPU or CPU stage waits; a display
+// repeats the frame it shows.
+//
+// Stages are threads on the core that call the drivers (v4l2, drm, dmabuf) as an application does. Every hand-over between owners is a DMA API event, at which the flush strategy acts.
+package graph
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"socsim/isp"
+	"socsim/sim"
+	"socsim/sim/units"
+	"socsim/soc/cpu"
+	"socsim/soc/display"
+	"socsim/soc/dmabuf"
+)
+
+// Size is the width and height of an image: "864x656".
+type Size struct{ Width, Height int }
+
+func (s Size) String() string { return fmt.Sprintf("%dx%d", s.Width, s.Height) }
+
+// MarshalText prints the size.
+func (s Size) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads a size such as 864x656.
+func (s *Size) UnmarshalText(text []byte) error {
+	w, h, ok := strings.Cut(strings.TrimSpace(string(text)), "x")
+	width, err1 := strconv.ParseUint(w, 10, 15)
+	height, err2 := strconv.ParseUint(h, 10, 15)
+	if !ok || err1 != nil || err2 != nil {
+		return fmt.Errorf("size %q: expected WIDTHxHEIGHT in pixels, for example 864x656", text)
+	}
+	if width == 0 || height == 0 {
+		return fmt.Errorf("size %q: an image of no pixels; expected WIDTHxHEIGHT, for example 864x656", text)
+	}
+	*s = Size{int(width), int(height)}
+	return nil
+}
+
+// Format is a pixel format.
+type Format string
+
+// Values lists the formats.
+func (Format) Values() []string { return []string{"uyvy", "yuyv", "rgb565", "xrgb8888"} }
+
+// BytesPerPixel returns the size of a pixel.
+func (f Format) BytesPerPixel() int {
+	if f == "xrgb8888" {
+		return 4
+	}
+	return 2
+}
+
+// YUV tells whether the format needs a video overlay to be displayed.
+func (f Format) YUV() bool { return f == "uyvy" || f == "yuyv" }
+
+// Layout is how physical pages are laid out.
+type Layout string
+
+// Values lists the layouts.
+func (Layout) Values() []string { return []string{"pages", "contiguous"} }
+
+// Buffer is a set of buffers of one kind: a queue.
+type Buffer struct {
+	Name       string          `conf:"name,key" doc:"Name of the set."`
+	Count      int             `conf:"count" doc:"Number of buffers."`
+	Size       Size            `conf:"size,required" doc:"Width and height of the image."`
+	Format     Format          `conf:"format,required" doc:"Pixel format."`
+	Exporter   dmabuf.Exporter `conf:"exporter" doc:"Who allocates the buffers and decides about their maintenance."`
+	Memory     Layout          `conf:"memory" doc:"Scattered pages or contiguous memory."`
+	CPUMapping cpu.Attr        `conf:"cpu_mapping" doc:"How user space maps the buffers; a strategy may change it."`
+}
+
+// SetDefaults fills in what a scenario may leave out.
+func (b *Buffer) SetDefaults() {
+	b.Count, b.Exporter, b.Memory, b.CPUMapping = 3, dmabuf.SystemHeap, "pages", cpu.Cached
+}
+
+// strideAlign is the alignment of lines: what the ISP, the GPU and the display all accept.
+const strideAlign = 64
+
+// Stride returns the distance between two lines in bytes (bytesperline): the pixels, rounded up.
+func (b Buffer) Stride() int {
+	return (b.Size.Width*b.Format.BytesPerPixel() + strideAlign - 1) &^ (strideAlign - 1)
+}
+
+// Bytes returns the size of one buffer.
+func (b Buffer) Bytes() int64 { return int64(b.Stride()) * int64(b.Size.Height) }
+
+// Device is what a stage runs on.
+type Device string
+
+// The devices.
+const (
+	ISP     Device = "isp"
+	CPU     Device = "cpu"
+	GPU     Device = "gpu"
+	Display Device = "display"
+)
+
+// Values lists the devices.
+func (Device) Values() []string {
+	return []string{string(ISP), string(CPU), string(GPU), string(Display)}
+}
+
+// Sync says when a CPU stage brackets its access with DMA_BUF_IOCTL_SYNC.
+type Sync string
+
+// The choices. Auto brackets unless a V4L2 queue's own buffer is only read: its prepare and finish cover that.
+const (
+	SyncAuto   Sync = "auto"
+	SyncAlways Sync = "always"
+	SyncNever  Sync = "never"
+)
+
+// Values lists the choices.
+func (Sync) Values() []string {
+	return []string{string(SyncAuto), string(SyncAlways), string(SyncNever)}
+}
+
+// Access is what a CPU stage does with a buffer.
+type Access struct {
+	Fraction units.Fraction      `conf:"fraction" doc:"Share of the buffer, from its start."`
+	Width    units.Bytes         `conf:"access" doc:"Size of one load or store."`
+	Compute  units.CyclesPerByte `conf:"compute" doc:"Work for each byte on the way."`
+}
+
+// SetDefaults fills in what a scenario may leave out.
+func (a *Access) SetDefaults() { a.Fraction, a.Width = 1_000_000, 4 }
+
+// Sensor is a camera sensor's mode.
+type Sensor struct {
+	Preset     string `conf:"preset" doc:"Sensor mode that the other values start from."`
+	isp.Sensor `conf:",inline"`
+}
+
+// Panel is a display panel.
+type Panel struct {
+	Preset        string `conf:"preset" doc:"Panel that the other values start from."`
+	display.Panel `conf:",inline"`
+}
+
+// Stage is one step of the application.
+type Stage struct {
+	Name    string  `conf:"name,required,key" doc:"Name of the stage."`
+	Device  Device  `conf:"device,required" doc:"What the stage runs on."`
+	Sensor  *Sensor `conf:"sensor,preset=sensor" doc:"Sensor in front of an isp stage."`
+	Panel   *Panel  `conf:"panel,preset=panel" doc:"Panel behind a display stage."`
+	Input   string  `conf:"input" doc:"Buffer set that the stage consumes."`
+	Output  string  `conf:"output" doc:"Buffer set that the stage fills."`
+	InPlace bool    `conf:"in_place" doc:"A cpu stage passes its input on to the set's other consumers, who get it after this stage."`
+	Every   int     `conf:"every" doc:"Take one frame in N."`
+	Read    *Access `conf:"read" doc:"What a cpu stage reads of each input frame."`
+	Write   *Access `conf:"write" doc:"What a cpu stage writes, into its output or in place."`
+	Sync    Sync    `conf:"sync" doc:"Whether a cpu stage brackets its access with DMA_BUF_IOCTL_SYNC."`
+}
+
+// SetDefaults fills in what a scenario may leave out.
+func (s *Stage) SetDefaults() { s.Every, s.Sync = 1, SyncAuto }
+
+// Pattern is the order in which a task touches its working set.
+type Pattern string
+
+// Values lists the patterns.
+func (Pattern) Values() []string { return []string{"random", "sequential"} }
+
+// Task is a bystander: it does a fixed amount of work each period and touches no shared buffer.
+type Task struct {
+	Name       string       `conf:"name,required,key" doc:"Name of the task."`
+	Period     sim.Time     `conf:"period,required" doc:"A job is released once a period."`
+	Work       sim.Time     `conf:"work,required" doc:"Core time of a job when every access hits in L1."`
+	WorkingSet units.Bytes  `conf:"working_set,required" doc:"Memory of its own that the task touches."`
+	Access     Pattern      `conf:"access" doc:"Order of the accesses."`
+	TouchEvery units.Cycles `conf:"touch_every" doc:"Core cycles of work between two accesses."`
+}
+
+// SetDefaults fills in what a scenario may leave out.
+func (t *Task) SetDefaults() { t.Access, t.TouchEvery = "random", 100 }
+
+// Config is an application.
+type Config struct {
+	Buffers []Buffer
+	Stages  []Stage
+	Tasks   []Task
+	Seed    uint64
+}

@@ -1,0 +1,252 @@
+package memory
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sort"
+
+	"socsim/sim"
+	"socsim/sim/bus"
+)
+
+// ErrNoMemory is returned when no frame, or no run of frames, is free.
+var ErrNoMemory = errors.New("out of memory")
+
+// A Region is what a set of frames was allocated for. Blame goes by it.
+type Region struct {
+	ID   int32
+	Name string // for example "preview#2"
+	// Frames are the physical addresses of its pages, in the order of the region's own offsets.
+	Frames []bus.Phys
+	Bytes  int64
+}
+
+// A Run is a physically contiguous part of a region: one scatter-gather entry.
+type Run struct {
+	Addr  bus.Phys
+	Bytes int
+}
+
+// Runs returns the physically contiguous runs that make up the region's bytes, in order.
+func (r *Region) Runs() []Run { return r.RunsOf(0, int(r.Bytes)) }
+
+// RunsOf returns the runs that make up n bytes from offset off.
+func (r *Region) RunsOf(off, n int) []Run {
+	var runs []Run
+	for n > 0 {
+		pa := r.Addr(off)
+		part := min(PageBytes-off%PageBytes, n)
+		if k := len(runs) - 1; k >= 0 && runs[k].Addr+bus.Phys(runs[k].Bytes) == pa {
+			runs[k].Bytes += part
+		} else {
+			runs = append(runs, Run{pa, part})
+		}
+		off += part
+		n -= part
+	}
+	return runs
+}
+
+// Addr returns the physical address of the byte at off.
+func (r *Region) Addr(off int) bus.Phys { return r.Frames[off/PageBytes] + bus.Phys(off%PageBytes) }
+
+// Contiguous tells whether the region is one run.
+func (r *Region) Contiguous() bool {
+	for i := 1; i < len(r.Frames); i++ {
+		if r.Frames[i] != r.Frames[i-1]+PageBytes {
+			return false
+		}
+	}
+	return true
+}
+
+type frameTable struct {
+	base    bus.Phys
+	used    []bool
+	owner   []int32 // region of each frame, -1 for none
+	page    []int32 // the frame's page number within its region
+	isTable []bool
+	free    int    // outside the reserved area
+	pool    int    // frames outside the reserved area
+	next    uint32 // where a scattered allocation goes on
+	rng     *rand.Rand
+	frag    int64
+	regions []*Region
+}
+
+func newFrameTable(cfg Config) frameTable {
+	n := int(cfg.Size / PageBytes)
+	t := frameTable{
+		base:    cfg.Base,
+		used:    make([]bool, n),
+		owner:   make([]int32, n),
+		page:    make([]int32, n),
+		isTable: make([]bool, n),
+		free:    n - pages(cfg.Reserved),
+		pool:    n - pages(cfg.Reserved),
+		rng:     sim.Stream(cfg.Seed, "memory.frames"),
+		frag:    cfg.Fragmentation,
+	}
+	for i := range t.owner {
+		t.owner[i] = -1
+	}
+	return t
+}
+
+// AllocContiguous allocates physically contiguous frames for bytes, aligned to align bytes (a power of two, at least a page). First fit, from the top of memory
+// downwards, where the reserved area is; O(frames).
+func (m *Memory) AllocContiguous(name string, bytes int64, align int64) (*Region, error) {
+	t := &m.frames
+	n := pages(bytes)
+	step := uint32(max(align, PageBytes) / PageBytes)
+	if n == 0 || n > len(t.used) {
+		return nil, fmt.Errorf("allocating %d contiguous bytes for %s: %w", bytes, name, ErrNoMemory)
+	}
+	first := (uint32(len(t.used)-n) / step) * step
+	for {
+		run := 0
+		for run < n && !t.used[int(first)+run] {
+			run++
+		}
+		if run == n {
+			break
+		}
+		if first < step {
+			return nil, fmt.Errorf("allocating %d contiguous bytes for %s: %w", bytes, name, ErrNoMemory)
+		}
+		first -= step
+	}
+	r := t.newRegion(name, bytes)
+	for i := range n {
+		t.take(r, first+uint32(i))
+	}
+	return r, nil
+}
+
+// AllocScattered allocates frames for bytes wherever they are free outside the reserved area: each follows its neighbour, or lies anywhere with the chance of Config.Fragmentation. O(pages), amortised.
+func (m *Memory) AllocScattered(name string, bytes int64) (*Region, error) {
+	t := &m.frames
+	n := pages(bytes)
+	if n == 0 || n > t.free {
+		return nil, fmt.Errorf("allocating %d bytes for %s: %w", bytes, name, ErrNoMemory)
+	}
+	r := t.newRegion(name, bytes)
+	for range n {
+		if t.rng.Int64N(1_000_000) < t.frag {
+			t.next = uint32(t.rng.IntN(t.pool))
+		}
+		for t.used[t.next] {
+			t.next = (t.next + 1) % uint32(t.pool)
+		}
+		t.take(r, t.next)
+		t.next = (t.next + 1) % uint32(t.pool)
+	}
+	return r, nil
+}
+
+// Free gives the region's frames back.
+func (m *Memory) Free(r *Region) {
+	for _, pa := range r.Frames {
+		f := pa2frame(pa - m.cfg.Base)
+		if m.frames.owner[f] != r.ID {
+			panic("memory: region freed twice")
+		}
+		m.frames.used[f], m.frames.owner[f], m.frames.isTable[f] = false, -1, false
+		delete(m.tables, f)
+		if int(f) < m.frames.pool {
+			m.frames.free++
+		}
+	}
+}
+
+// FreeBytes returns how much memory is free for scattered allocations.
+func (m *Memory) FreeBytes() int64 { return int64(m.frames.free) * PageBytes }
+
+// Owner returns the region that the byte at pa belongs to and its offset there, or nil.
+func (m *Memory) Owner(pa bus.Phys) (*Region, int64) {
+	if !m.Contains(pa) {
+		return nil, 0
+	}
+	f := pa2frame(pa - m.cfg.Base)
+	id := m.frames.owner[f]
+	if id < 0 {
+		return nil, 0
+	}
+	return m.frames.regions[id], int64(m.frames.page[f])*PageBytes + int64(pa%PageBytes)
+}
+
+func (t *frameTable) newRegion(name string, bytes int64) *Region {
+	r := &Region{ID: int32(len(t.regions)), Name: name, Bytes: bytes}
+	t.regions = append(t.regions, r)
+	return r
+}
+
+func (t *frameTable) take(r *Region, f uint32) {
+	t.used[f] = true
+	t.owner[f] = r.ID
+	t.page[f] = int32(len(r.Frames))
+	if int(f) < t.pool {
+		t.free--
+	}
+	r.Frames = append(r.Frames, t.base+bus.Phys(f)*PageBytes)
+}
+
+func pages(bytes int64) int { return int((bytes + PageBytes - 1) / PageBytes) }
+
+// table is the contents of a frame that holds page tables: what the CPU last stored, and what has reached memory.
+type table struct{ current, memory [PageBytes / 4]uint32 }
+
+// MarkTable gives the region contents, all zero.
+func (m *Memory) MarkTable(r *Region) {
+	for _, pa := range r.Frames {
+		f := pa2frame(pa - m.cfg.Base)
+		m.frames.isTable[f] = true
+		m.tables[f] = &table{}
+	}
+}
+
+// StoreWord sets a word of a page table as the CPU sees it. Memory, and with it a table walker, sees it once the line has been written back. The caller does the
+// store in the cache as well.
+func (m *Memory) StoreWord(pa bus.Phys, v uint32) {
+	m.table(pa).current[pa%PageBytes/4] = v
+}
+
+// CurrentWord returns a word of a page table as the CPU sees it.
+func (m *Memory) CurrentWord(pa bus.Phys) uint32 { return m.table(pa).current[pa%PageBytes/4] }
+
+// LoadWord returns a word of a page table as memory holds it: the table walker's view.
+func (m *Memory) LoadWord(pa bus.Phys) uint32 {
+	t := m.table(pa)
+	if m.coherent {
+		return t.current[pa%PageBytes/4]
+	}
+	return t.memory[pa%PageBytes/4]
+}
+
+func (m *Memory) writeBackWords(pa bus.Phys) {
+	t := m.table(pa)
+	first := int(pa%PageBytes) &^ (m.cfg.LineBytes - 1) / 4
+	last := first + m.cfg.LineBytes/4
+	copy(t.memory[first:last], t.current[first:last])
+}
+
+func (m *Memory) table(pa bus.Phys) *table {
+	t := m.tables[pa2frame(pa-m.cfg.Base)]
+	if t == nil {
+		panic(fmt.Sprintf("memory: %v is not in a page table", pa))
+	}
+	return t
+}
+
+// Regions returns the live regions in the order of their allocation.
+func (m *Memory) Regions() []*Region {
+	var live []*Region
+	for _, r := range m.frames.regions {
+		if len(r.Frames) > 0 && m.frames.owner[pa2frame(r.Frames[0]-m.cfg.Base)] == r.ID {
+			live = append(live, r)
+		}
+	}
+	sort.Slice(live, func(i, j int) bool { return live[i].ID < live[j].ID })
+	return live
+}
