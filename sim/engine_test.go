@@ -231,6 +231,47 @@ func TestEventsDueNowCanBeCancelled(t *testing.T) {
 	r.run(t, 10, ran{10, 100}, ran{10, 1}, ran{10, 4}, ran{10, 7}, ran{10, 10}, ran{10, 13}, ran{10, 16}, ran{10, 19})
 }
 
+func TestEventsDueNowSkipTheHeap(t *testing.T) {
+	r := record(New())
+	r.at(10, 1)
+	r.at(10, 2)
+	r.do[1] = func() {
+		before := len(r.e.heap)
+		r.at(10, 3)
+		if n := len(r.e.heap) - before; n != 0 {
+			t.Errorf("the heap grew by %d", n)
+		}
+	}
+	r.run(t, 10, ran{10, 1}, ran{10, 2}, ran{10, 3})
+}
+
+func TestEventsDueNowCanBeCancelledAfterTheyMoved(t *testing.T) {
+	r := record(New())
+	var ev []Event
+	add := func(n int) {
+		for range n {
+			ev = append(ev, r.at(0, uint64(len(ev))))
+		}
+	}
+	add(8)
+	for _, i := range []int{1, 2, 4, 5, 6} {
+		r.e.Cancel(ev[i])
+	}
+	add(4) // the buffer of 8 is full of events and holes: 3, 7 and the new ones move
+	r.e.Cancel(ev[3])
+	add(8) // and now to a larger one
+	r.e.Cancel(ev[7])
+	r.e.Cancel(ev[18])
+	if n := len(r.e.ring.buf); n != 16 {
+		t.Errorf("ring of %d, want 16", n)
+	}
+	var want []ran
+	for _, i := range []uint64{0, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 19} {
+		want = append(want, ran{0, i})
+	}
+	r.run(t, 0, want...)
+}
+
 func TestCancelledEventsDoNotPileUp(t *testing.T) {
 	r := record(New())
 	first, last := r.at(0, 1), Event(0)
@@ -630,5 +671,23 @@ func TestSchedulingAllocatesNothing(t *testing.T) {
 	h.run(1000)
 	if n := testing.AllocsPerRun(10, func() { h.run(1000) }); n != 0 {
 		t.Errorf("%v allocations for 1000 events", n)
+	}
+}
+
+func TestCancellingAllocatesNothing(t *testing.T) {
+	r := record(New())
+	r.at(0, 0)
+	old := r.at(0, 1)
+	churn := func() {
+		for range 1000 {
+			ev := r.at(0, 2)
+			r.e.Cancel(old)
+			r.e.Cancel(r.at(5, 3))
+			old = ev
+		}
+	}
+	churn()
+	if n := testing.AllocsPerRun(10, churn); n != 0 {
+		t.Errorf("%v allocations for 2000 events", n)
 	}
 }

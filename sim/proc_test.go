@@ -205,6 +205,18 @@ func TestPanicOfAProcessComesThroughRun(t *testing.T) {
 	s.check(t, 10)
 }
 
+func TestPanicOfAProcessResumedByAnotherNamesTheInnerOne(t *testing.T) {
+	s := newStory(t)
+	inner := s.e.Spawn("inner", func(*Proc) { panic("boom") })
+	s.spawn("outer", func(*Proc) { inner.Resume() })
+	defer func() {
+		if err, ok := recover().(*PanicError); !ok || err.Proc != "inner" || err.Value != "boom" {
+			t.Errorf("panic %v", err)
+		}
+	}()
+	s.check(t, 0)
+}
+
 func TestManyShortProcessesUseOneEntry(t *testing.T) {
 	s := newStory(t)
 	for range 100 {

@@ -1,7 +1,8 @@
 package sim
 
-// ring is the first-in first-out queue of the events that are due now, in a circular buffer. A cancelled event leaves a hole;
-// holes at either end vanish at once and the others before the buffer would grow, so that holes never make it grow.
+// ring is the first-in first-out queue of the events that are due now, in a circular buffer. A cancelled event leaves a hole.
+// Holes at the head vanish at once, the others when the buffer is full, which grows only when more than half of it is events:
+// so a cancelled event costs O(1) on average and holes never pile up.
 type ring struct {
 	buf        []int32 // slots, or hole; the length is a power of two
 	head, tail uint32  // run on; buf is indexed modulo its length
@@ -43,32 +44,28 @@ func (e *Engine) cancelRing(at int32) {
 	r.trim()
 }
 
-// trim drops the holes at both ends.
+// trim drops the holes at the head.
 func (r *ring) trim() {
-	mask := uint32(len(r.buf) - 1)
-	for r.head != r.tail && r.buf[r.head&mask] == hole {
+	for r.head != r.tail && r.buf[r.head&uint32(len(r.buf)-1)] == hole {
 		r.head++
-	}
-	for r.head != r.tail && r.buf[(r.tail-1)&mask] == hole {
-		r.tail--
 	}
 }
 
-// compactRing drops all holes of a full buffer, and doubles the buffer if it is more than half full of events.
+// compactRing drops the holes of a full buffer, and moves to one of twice the size if it is more than half full of events.
 func (e *Engine) compactRing() {
 	r := &e.ring
-	size := max(len(r.buf), 8)
-	if r.n > size/2 {
-		size *= 2
+	from, to := r.buf, r.buf
+	if len(from) == 0 || r.n > len(from)/2 {
+		to = make([]int32, max(8, 2*len(from)))
 	}
-	buf := make([]int32, size)
-	n := uint32(0)
+	tail := r.head
 	for at := r.head; at != r.tail; at++ {
-		if i := r.buf[at&uint32(len(r.buf)-1)]; i != hole {
-			buf[n] = i
-			e.slots[i].pos = ^int32(n)
-			n++
+		if i := from[at&uint32(len(from)-1)]; i != hole {
+			place := tail & uint32(len(to)-1)
+			to[place] = i
+			e.slots[i].pos = ^int32(place)
+			tail++
 		}
 	}
-	r.buf, r.head, r.tail = buf, 0, n
+	r.buf, r.tail = to, tail
 }

@@ -168,7 +168,7 @@ func (d *decoder) unknownKeys(s slot, n *node, path string) (meant []string) {
 		return nil
 	}
 	for _, c := range n.children {
-		if s.fields.field(c.key) == nil {
+		if s.fields.field(c.key) == nil && !d.isFull() {
 			line, col := c.keyLine, c.keyCol
 			if line == 0 {
 				line, col = n.place()

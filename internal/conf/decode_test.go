@@ -126,7 +126,7 @@ func TestSizeLimitsAreKept(t *testing.T) {
 		{"aliases", bomb, "more than 100000 values"},
 		{"merges", strings.NewReplacer("[x,x,x,x,x,x,x,x,x,x]", "{x: 1}", "[", "{<<: [", "]", "]}").Replace(bomb), "more than 100000 values"},
 		{"depth", strings.Repeat("[", 100) + strings.Repeat("]", 100), "nested deeper than 64 levels"},
-		{"great depth", strings.Repeat("[", 1<<20), "depth"},
+		{"great depth", strings.Repeat("[", 1<<20), "nested deeper than 64 levels"},
 		{"bytes", strings.Repeat("# comment\n", 1<<19), "more than 4 MiB"},
 		{"values", "a: [" + strings.Repeat("1,", 200_000) + "]", "more than 100000 values"},
 	}

@@ -44,6 +44,7 @@ func (d *Document) Errorf(path, format string, args ...any) error {
 		n := d.nodes[at]
 		switch {
 		case n == nil:
+		case n.src.preset && preset != "":
 		case n.src.preset:
 			preset = n.src.name
 		case n.src.rank >= rankOverride:

@@ -49,23 +49,29 @@ func (e *Error) Error() string {
 // excerpt makes a line fit to print, and the blanks that bring a caret below its
 // column col. Tabs are kept in both, so that they line up.
 func excerpt(line string, col int) (text, pad string) {
-	runes := []rune(line)
-	at := min(max(col-1, 0), len(runes))
-	if len(runes) > maxText {
-		from := 0
+	length := utf8.RuneCountInString(line)
+	at := min(max(col-1, 0), length)
+	from, to := 0, length
+	if length > maxText {
 		if at > maxText*3/4 {
-			from = min(at-maxText/2, len(runes)-maxText)
+			from = min(at-maxText/2, length-maxText)
 		}
-		to := min(from+maxText, len(runes))
-		head, tail := "", ""
-		if from > 0 {
-			head = "..."
+		to = from + maxText
+	}
+	runes := make([]rune, 0, maxText+6)
+	if from > 0 {
+		runes = append(runes, '.', '.', '.')
+	}
+	at += len(runes) - from
+	i := 0
+	for _, r := range line {
+		if i >= from && i < to {
+			runes = append(runes, r)
 		}
-		if to < len(runes) {
-			tail = "..."
-		}
-		at += len(head) - from
-		runes = []rune(head + string(runes[from:to]) + tail)
+		i++
+	}
+	if to < length {
+		runes = append(runes, '.', '.', '.')
 	}
 	blanks := make([]rune, at)
 	for i, r := range runes {

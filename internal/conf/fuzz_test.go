@@ -21,6 +21,7 @@ func FuzzDecode(f *testing.F) {
 			f.Add([]byte(input), "soc.l2.ways", "4")
 		}
 	}
+	f.Add([]byte("run:\r\r  0: 2\u2028\u0085b: 1\r\n"), "", "")
 	f.Add([]byte(minimal+"soc: omap3430\n"), "soc.masters.gpu.width", "{a: b}")
 	f.Add([]byte(minimal+"stages: [&a {name: x}, *a]\n"), "stages.x", "[a]")
 	f.Fuzz(func(t *testing.T, data []byte, path, value string) {
@@ -31,7 +32,7 @@ func FuzzDecode(f *testing.F) {
 			if len(errs) == 0 || errs.Error() == "" {
 				t.Fatal("an error without a text")
 			}
-			lines := strings.Split(strings.TrimPrefix(string(data), "\uFEFF"), "\n")
+			lines := splitLines(string(data))
 			for _, e := range errs {
 				if e.File != "f.yaml" {
 					continue

@@ -1,6 +1,9 @@
 package conf
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+)
 
 // maxNearest is the longest word that Nearest considers, in bytes.
 const maxNearest = 64
@@ -11,6 +14,9 @@ const maxNearest = 64
 // case and the separators '-', '_' and ' ' do not count. A word that begins a
 // single valid name is close to it too. Cost is O(len(word) * total length of valid).
 func Nearest(word string, valid []string) string {
+	if len(word) > maxNearest {
+		return ""
+	}
 	w := fold(word)
 	if w == "" || len(w) > maxNearest {
 		return ""
@@ -42,7 +48,12 @@ func Nearest(word string, valid []string) string {
 
 // fold drops what does not count in a comparison of names.
 func fold(s string) string {
-	return strings.NewReplacer("-", "", "_", "", " ", "").Replace(strings.ToLower(s))
+	return strings.Map(func(r rune) rune {
+		if r == '-' || r == '_' || r == ' ' {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, s)
 }
 
 // editDistance is the optimal string alignment distance of two strings of at

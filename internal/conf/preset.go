@@ -291,6 +291,8 @@ func lineComment(line string) string {
 		switch {
 		case quote == '"' && c == '\\':
 			i++
+		case quote == '\'' && c == quote && i+1 < len(line) && line[i+1] == quote:
+			i++
 		case quote != 0:
 			if c == quote {
 				quote = 0

@@ -91,9 +91,8 @@ func invalidUTF8(data []byte) int {
 
 // locate is the line and column of an offset.
 func (s *source) locate(offset int) (line, col int) {
-	head := s.data[:offset]
-	line = bytes.Count(head, []byte("\n")) + 1
-	return line, utf8.RuneCount(head[bytes.LastIndexByte(head, '\n')+1:]) + 1
+	lines := splitLines(string(s.data[:offset]))
+	return len(lines), utf8.RuneCountInString(lines[len(lines)-1]) + 1
 }
 
 var (
@@ -114,6 +113,9 @@ func (s *source) diagnose(err error) (line, col int, msg string) {
 	if m := anchorName.FindStringSubmatch(msg); m != nil {
 		line, col := s.locate(max(bytes.Index(s.data, []byte("*"+m[1])), 0))
 		return line, col, fmt.Sprintf("alias *%s names nothing; an anchor &%s must come before it", m[1], m[1])
+	}
+	if strings.Contains(msg, "exceeded max depth") {
+		return line, 1, fmt.Sprintf("nested deeper than %d levels", maxDepth)
 	}
 	scan := scanner{src: s, yamlLine: line}
 	if scan.run(); scan.msg != "" {
@@ -165,30 +167,36 @@ type scanner struct {
 	literal int    // indentation of the line that opened a block of text, -1 if none
 }
 
-// mark is a character with its place.
+// mark is a character with its place: a line, and an offset in bytes there.
 type mark struct {
-	char      byte
-	line, col int
+	char       byte
+	line, byte int
 }
 
-func (s *scanner) fail(line, col int, format string, args ...any) {
+// column is the mark's column. Cost is O(its value).
+func (s *scanner) column(m mark) int {
+	return utf8.RuneCountInString(s.src.line(m.line)[:m.byte]) + 1
+}
+
+// fail notes the first mistake, at byte i of a line.
+func (s *scanner) fail(line, i int, format string, args ...any) {
 	if s.msg == "" {
-		s.line, s.col, s.msg = line, col, fmt.Sprintf(format, args...)
+		s.line, s.col, s.msg = line, s.column(mark{0, line, i}), fmt.Sprintf(format, args...)
 	}
 }
 
 func (s *scanner) run() {
 	s.literal = -1
-	count := bytes.Count(s.src.data, []byte("\n")) + 1
-	for n := 1; n <= count && s.msg == ""; n++ {
+	s.src.line(1)
+	for n := 1; n <= len(s.src.lines) && s.msg == ""; n++ {
 		s.scanLine(n, s.src.line(n))
 	}
 	switch {
 	case s.quote != 0:
-		s.fail(s.quoted.line, s.quoted.col, "the quote %c is not closed", s.quote)
+		s.fail(s.quoted.line, s.quoted.byte, "the quote %c is not closed", s.quote)
 	case len(s.open) > 0:
 		last := s.open[len(s.open)-1]
-		s.fail(last.line, last.col, "the bracket %c is not closed", last.char)
+		s.fail(last.line, last.byte, "the bracket %c is not closed", last.char)
 	}
 }
 
@@ -208,7 +216,7 @@ func (s *scanner) scanLine(n int, text string) {
 	i := indent
 	if s.quote == 0 && len(s.open) == 0 {
 		if body[0] == '\t' {
-			s.fail(n, indent+1, "a tab in the indentation; YAML indents by spaces")
+			s.fail(n, indent, "a tab in the indentation; YAML indents by spaces")
 			return
 		}
 		if body[0] == '#' {
@@ -235,14 +243,14 @@ func (s *scanner) scanLine(n int, text string) {
 		case c == '#' && i == indent:
 			return
 		case start && (c == '"' || c == '\''):
-			s.quote, s.quoted = c, mark{c, n, column(text, i)}
+			s.quote, s.quoted = c, mark{c, n, i}
 		case (start || len(s.open) > 0) && (c == '[' || c == '{'):
-			s.open = append(s.open, mark{c, n, column(text, i)})
+			s.open = append(s.open, mark{c, n, i})
 			start = true
 		case len(s.open) > 0 && (c == ']' || c == '}'):
 			last := s.open[len(s.open)-1]
 			if last.char == '[' && c == '}' || last.char == '{' && c == ']' {
-				s.fail(n, column(text, i), "%c does not close the bracket %c of line %d, column %d", c, last.char, last.line, last.col)
+				s.fail(n, i, "%c does not close the bracket %c of line %d, column %d", c, last.char, last.line, s.column(last))
 				return
 			}
 			s.open = s.open[:len(s.open)-1]
@@ -269,7 +277,7 @@ func (s *scanner) after(n int, text string, i int) {
 	rest := strings.TrimLeft(text[i+1:], " \t")
 	if rest != "" && rest[0] != ':' && rest[0] != '#' {
 		r, _ := utf8.DecodeRuneInString(rest)
-		s.fail(n, column(text, len(text)-len(rest)), "unexpected %q after the closing %c", r, text[i])
+		s.fail(n, len(text)-len(rest), "unexpected %q after the closing %c", r, text[i])
 	}
 }
 
@@ -303,7 +311,7 @@ func (s *scanner) indentation(n, indent int, body string) {
 	}
 	if top < indent {
 		if deeper && n <= s.yamlLine+1 {
-			s.fail(n, indent+1, "the indentation matches no enclosing level")
+			s.fail(n, indent, "the indentation matches no enclosing level")
 			return
 		}
 		s.indents = append(s.indents, indent)
@@ -315,6 +323,3 @@ func (s *scanner) indentation(n, indent int, body string) {
 		s.indents = append(s.indents, indent)
 	}
 }
-
-// column is the column of a byte offset in a line.
-func column(text string, i int) int { return utf8.RuneCountInString(text[:i]) + 1 }

@@ -1,10 +1,10 @@
 package conf
 
 import (
-	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
@@ -210,7 +210,9 @@ func (d *decoder) convert(src *source, root *yaml.Node) *node {
 }
 
 func (c *converter) errorf(n *yaml.Node, path, format string, args ...any) {
-	c.d.report(c.src, n.Line, n.Column, path, fmt.Sprintf(format, args...))
+	if !c.d.isFull() {
+		c.d.report(c.src, n.Line, n.Column, path, fmt.Sprintf(format, args...))
+	}
 }
 
 // value converts one value; it returns nil once the size limits are passed.
@@ -337,6 +339,9 @@ func (c *converter) merge(n *node, v *yaml.Node, explicit map[string]int, path s
 		if m == nil {
 			return
 		}
+		if m.broken {
+			continue
+		}
 		if m.kind != kindMapping {
 			c.errorf(y, path, "merge key <<%s: found %v, expected a mapping or a list of mappings", inside(path), m.kind)
 			continue
@@ -355,7 +360,7 @@ type source struct {
 	data   []byte
 	rank   int
 	preset bool
-	lines  [][]byte // split on first use
+	lines  []string // split on first use; they share one copy of data
 }
 
 // Ranks order the errors of several sources.
@@ -369,17 +374,39 @@ const (
 // line returns a line by its number from 1, "" beyond the end.
 func (s *source) line(n int) string {
 	if s.lines == nil {
-		s.lines = bytes.Split(s.data, []byte("\n"))
+		s.lines = splitLines(string(s.data))
 	}
 	if n < 1 || n > len(s.lines) {
 		return ""
 	}
-	return strings.TrimSuffix(string(s.lines[n-1]), "\r")
+	return s.lines[n-1]
 }
+
+// splitLines splits a text where YAML does: at a line feed, a carriage return or both,
+// and at the line breaks of Unicode. There is one line at least.
+func splitLines(text string) []string {
+	var lines []string
+	start := 0
+	for i, r := range text {
+		switch r {
+		case '\r', '\n', '\u0085', '\u2028', '\u2029':
+			if r == '\n' && i > 0 && text[i-1] == '\r' {
+				start = i + 1
+				continue
+			}
+			lines = append(lines, text[start:i])
+			start = i + utf8.RuneLen(r)
+		}
+	}
+	return append(lines, text[start:])
+}
+
+// isFull reports whether there are so many errors that more are not kept.
+func (d *decoder) isFull() bool { return len(d.errs) >= maxErrors }
 
 // report notes an error at a place of a source.
 func (d *decoder) report(src *source, line, col int, path, msg string) {
-	if len(d.errs) >= maxErrors {
+	if d.isFull() {
 		return
 	}
 	e := &Error{File: src.name, Path: path, Msg: msg, rank: src.rank}
@@ -393,6 +420,9 @@ func (d *decoder) report(src *source, line, col int, path, msg string) {
 
 // errorf notes an error at a value.
 func (d *decoder) errorf(n *node, path, format string, args ...any) {
+	if d.isFull() {
+		return
+	}
 	line, col := n.place()
 	d.report(n.src, line, col, path, fmt.Sprintf(format, args...))
 }

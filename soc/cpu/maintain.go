@@ -16,7 +16,7 @@ const (
 )
 
 // MaintainRange runs op by address to the point of coherency over physically contiguous runs, one routine call and one barrier a run, as dma_sync_sg does. Dirty lines are
-// written back one at a time: the next waits until memory has taken the one before.
+// written back one at a time: the loop goes on when memory has taken the line.
 func (t *Thread) MaintainRange(op cachemodel.Op, runs []memory.Run, edge EdgeRule) {
 	c := t.core
 	old := t.Enter(Maint)
@@ -117,11 +117,12 @@ func (c *Core) account(op cachemodel.Op, pa bus.Phys, e cachemodel.Effect) {
 	}
 }
 
-// writeBackSerially sends the dirty line that the last maintenance operation pushed out, behind the one before.
+// writeBackSerially sends the dirty line that the last maintenance operation pushed out and waits until memory has taken it: the cost of a dirty line adds to that of the operation, as in
+// T = lines x t_line + dirty x t_write_back.
 func (c *Core) writeBackSerially() {
 	for _, x := range c.caches.Traffic() {
-		c.drainPosted()
 		c.stats.Maintenance.BytesWrittenBack += uint64(c.lines)
 		c.post(bus.Phys(x.Addr), c.lines, memory.Stamp(x.Version))
+		c.drainPosted()
 	}
 }

@@ -60,7 +60,11 @@ type Extent uint8
 const (
 	ByRange Extent = iota // the buffer's lines, by address
 	Whole                 // the whole cache, by set and way, cleaned and invalidated
+	Partial               // the spans of the answer, by address
 )
+
+// Span is a part of a buffer.
+type Span struct{ Offset, Bytes int }
 
 // Answer is what a policy decides. The zero Answer does nothing and keeps the attribute asked for.
 type Answer struct {
@@ -69,6 +73,8 @@ type Answer struct {
 	// Op is the operation to perform.
 	Op     Operation
 	Extent Extent
+	// Spans are the parts that a Partial operation covers.
+	Spans []Span
 }
 
 // A Policy decides about maintenance. It may keep state of its own but must be deterministic.
@@ -166,6 +172,12 @@ func (a *API) perform(t *cpu.Thread, b *Buffer, ans Answer) {
 	case ans.Op == Nothing:
 	case ans.Extent == Whole:
 		t.MaintainAll([]*memory.Region{b.Region})
+	case ans.Extent == Partial:
+		var runs []memory.Run
+		for _, s := range ans.Spans {
+			runs = append(runs, b.Region.RunsOf(s.Offset, s.Bytes)...)
+		}
+		t.MaintainRange(ans.Op.cacheOp(), runs, a.profile.Edge)
 	default:
 		t.MaintainRange(ans.Op.cacheOp(), b.Runs, a.profile.Edge)
 	}

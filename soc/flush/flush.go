@@ -23,6 +23,11 @@ type Info struct {
 	make     func() dmaapi.Policy
 }
 
+// Custom describes a strategy that is not in the list: one's own code.
+func Custom(name, doc string, make func() dmaapi.Policy) Info {
+	return Info{Name: name, Doc: doc, Source: "custom", make: make}
+}
+
 // New returns a fresh policy of this strategy, with no history.
 func (i Info) New() dmaapi.Policy { return i.make() }
 
