@@ -125,7 +125,7 @@ func (f *runFlags) prepare(names []string, seed *uint64) ([]run.Job, error) {
 		return nil, err
 	}
 	if seed != nil {
-		overrides = append(overrides, conf.Override{Path: "run.seed", Value: fmt.Sprint(*seed), Origin: fmt.Sprintf("--seed %d", *seed)})
+		overrides = append(overrides, conf.Override{Path: "run.seed", Value: fmt.Sprint(*seed), Origin: "--seed"})
 	}
 	var jobs []run.Job
 	var errs []error
@@ -162,7 +162,7 @@ func parseSets(sets []string) ([]conf.Override, error) {
 		if !ok || path == "" {
 			return nil, fmt.Errorf("--set %q: expected PATH=VALUE, for example --set soc.l2.size=512KiB", s)
 		}
-		out = append(out, conf.Override{Path: path, Value: value, Origin: "--set " + s})
+		out = append(out, conf.Override{Path: path, Value: value, Origin: "--set"})
 	}
 	return out, nil
 }

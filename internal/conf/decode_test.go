@@ -307,3 +307,32 @@ func TestEditDistanceCountsSwapsOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestLargeFilesTakeLinearTime guards against work that grows by the square: each of these
+// then takes minutes.
+func TestLargeFilesTakeLinearTime(t *testing.T) {
+	repeat := func(n int, format string) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, format, i)
+		}
+		return b.String()
+	}
+	tests := []struct{ name, text string }{
+		{"unknown keys", repeat(90_000, "k%d: 1\n")},
+		{"named items", minimal + "stages:\n" + repeat(30_000, " - {name: s%d, every: 2}\n")},
+		{"items by key", minimal + "buffers:\n" + repeat(30_000, " b%d: {count: 1}\n")},
+		{"brackets on one line", "a: " + strings.Repeat("[", 9_000) + strings.Repeat("] [", 500_000)},
+		{"mistakes on one line", "{" + repeat(90_000, "k%d: 1, ") + "}"},
+	}
+	for _, test := range tests {
+		start := time.Now()
+		_, _, err := decode(test.text)
+		if d := time.Since(start); d > 20*time.Second {
+			t.Errorf("%s: took %v", test.name, d)
+		}
+		if err != nil && len(err.Error()) > 20_000 {
+			t.Errorf("%s: an error text of %d bytes", test.name, len(err.Error()))
+		}
+	}
+}

@@ -2,6 +2,7 @@ package conf
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -76,13 +77,12 @@ func (n *node) child(key string) *node {
 
 // put sets the value of c.key.
 func (n *node) put(c *node) {
-	for i, old := range n.children {
-		if old.key == c.key {
-			n.children[i] = c
-			return
-		}
+	if n.child(c.key) == nil {
+		n.add(c)
+		return
 	}
-	n.add(c)
+	i := slices.IndexFunc(n.children, func(old *node) bool { return old.key == c.key })
+	n.children[i] = c
 }
 
 // add appends a value whose key is new.
@@ -323,7 +323,7 @@ func (c *converter) mapping(n *node, y *yaml.Node, path string, depth int) {
 			return
 		}
 		child.key, child.keyLine, child.keyCol = k.Value, k.Line, k.Column
-		n.put(child)
+		n.add(child)
 	}
 }
 
