@@ -118,10 +118,7 @@ func (c Config) Validate() error {
 	if _, err := c.hierarchy(0); err != nil {
 		return err
 	}
-	if _, err := memory.New(c.memory(0)); err != nil {
-		return err
-	}
-	return nil
+	return c.memory(0).Validate()
 }
 
 func (c Config) hierarchy(seed uint64) (*cachemodel.Hierarchy, error) {

@@ -20,6 +20,7 @@ type collector struct {
 	graph    *graph.Graph
 	check    *coherency.Checker
 	scenario *scenario.Loaded
+	measured sim.Time // since the warm-up
 	doc      *result.Document
 }
 
@@ -40,7 +41,7 @@ func (c *collector) document(strategy string) *result.Document {
 	s := c.scenario
 	c.doc = &result.Document{
 		Schema: result.Schema, Version: result.Version, Scenario: s.Name, SoC: s.SoC.Preset, Strategy: strategy, Seed: s.Run.Seed,
-		SimulatedPS: int64(s.Run.Duration), ConfigSHA256: s.SHA256, Estimated: s.Estimated, Expect: []result.Expectation{},
+		SimulatedPS: int64(c.measured), ConfigSHA256: s.SHA256, Estimated: s.Estimated, Expect: []result.Expectation{},
 	}
 	frames := c.frames()
 	c.core(frames)
@@ -89,7 +90,7 @@ func (c *collector) frames() uint64 {
 
 func (c *collector) core(frames uint64) {
 	core := c.sys.Core
-	total := int64(c.scenario.Run.Duration)
+	total := int64(c.measured)
 	c.fraction("cpu.idle", int64(core.Time(cpu.Idle)), total)
 	c.fraction("cpu.busy", total-int64(core.Time(cpu.Idle)), total)
 	c.fraction("cpu.busy.driver", int64(core.Time(cpu.Driver)), total)
@@ -135,7 +136,7 @@ func (c *collector) core(frames uint64) {
 
 func (c *collector) memoryPath() {
 	d := c.sys.DRAM.Stats()
-	c.fraction("dram.utilization", int64(d.DataClocks), c.sys.DRAM.Clock().Floor(c.scenario.Run.Duration))
+	c.fraction("dram.utilization", int64(d.DataClocks), c.sys.DRAM.Clock().Floor(c.measured))
 	c.fraction("dram.row_hit_rate", int64(d.RowHits), int64(d.Reads+d.Writes))
 	c.count("dram.activates", "count", d.Activates)
 	c.count("dram.refreshes", "count", d.Refresh)

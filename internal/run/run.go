@@ -155,17 +155,20 @@ func simulateSystem(ctx context.Context, j Job) (*outcome, error) {
 	sys.Fabric.ResetStats()
 	g.Reset()
 	check.EndWarmup()
+	g.StopAfter(s.Run.Frames)
 	if err := advance(ctx, sys, g, end); err != nil {
 		return nil, err
 	}
+	end = sys.Engine.Now() // earlier than planned if the frames were enough
 	sys.Core.Close(end)
 	if !g.Ready() {
 		return nil, fmt.Errorf("the application was still setting up when the run ended at %v: raise run.warmup or run.duration", end)
 	}
-	c := collector{sys: sys, graph: g, check: check, scenario: s}
+	measured := end - s.Run.Warmup
+	c := collector{sys: sys, graph: g, check: check, scenario: s, measured: measured}
 	doc := c.document(j.Strategy.Name)
 	doc.Host = result.Host{WallNS: time.Since(begin).Nanoseconds(), Events: sys.Engine.Events() + sys.Fabric.Grants()}
-	return &outcome{doc: doc, work: s.Run.Duration - sys.Core.Time(cpu.Idle), jobs: g.Tasks()}, nil
+	return &outcome{doc: doc, work: measured - sys.Core.Time(cpu.Idle), jobs: g.Tasks()}, nil
 }
 
 func advance(ctx context.Context, sys *soc.System, g *graph.Graph, until sim.Time) error {

@@ -227,6 +227,34 @@ func TestCancellingKeepsWhatIsFinished(t *testing.T) {
 	}
 }
 
+func TestEveryExporterIsCoherentUnderRange(t *testing.T) {
+	for _, set := range [][]string{
+		{"buffers.preview.exporter=system-heap"},
+		{"buffers.preview.exporter=vb2-contig", "buffers.preview.memory=contiguous"},
+		{"buffers.preview.exporter=vb2-contig", "buffers.preview.memory=contiguous", "buffers.preview.cpu_mapping=uncached"},
+		{"stages.faces.sync=always"},
+		{"buffers.preview.cpu_mapping=write-through"},
+	} {
+		d := under(t, load(t, "camera-preview", append(short, set...)...), "range")[0]
+		if n := value(d, "coherency.violations"); n != 0 {
+			t.Errorf("%v: %d violations, first %+v", set, n, d.Violations[0])
+		}
+		if n := value(d, "frames.captured"); n < 14 {
+			t.Errorf("%v: %d frames", set, n)
+		}
+	}
+}
+
+func TestARunEndsWithTheLastFrameAskedFor(t *testing.T) {
+	d := under(t, load(t, "camera-preview", "run.frames=3"), "range")[0]
+	if n := value(d, "frames.captured"); n != 3 {
+		t.Errorf("captured %d frames, want 3", n)
+	}
+	if d.SimulatedPS < 66_000_000_000 || d.SimulatedPS > 101_000_000_000 {
+		t.Errorf("simulated %d ps, want about three frame times", d.SimulatedPS)
+	}
+}
+
 func TestTheAccountsAddUp(t *testing.T) {
 	for _, d := range under(t, load(t, "cpu-filter", short...), "none", "range", "whole", "uncached") {
 		var sum int64

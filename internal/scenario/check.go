@@ -36,6 +36,9 @@ func (l *Loaded) check() error {
 	if l.Run.Duration > 1000*sim.Second || l.Run.Warmup > 1000*sim.Second {
 		c.errorf("run", "duration and warmup of at most 1000s each")
 	}
+	if l.Run.Frames < 0 {
+		c.errorf("run.frames", "%d frames, want 0 for no limit or more", l.Run.Frames)
+	}
 	if _, err := flush.ByName(l.Strategy); err != nil {
 		c.errorf("strategy", "%s", withNearest(err.Error(), l.Strategy, flush.Names()))
 	}

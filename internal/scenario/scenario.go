@@ -26,6 +26,7 @@ const APIVersion = "socsim/v1"
 type Run struct {
 	Duration sim.Time `conf:"duration" doc:"Simulated time that is measured."`
 	Warmup   sim.Time `conf:"warmup" doc:"Simulated time before that; metrics start after it, violations count throughout."`
+	Frames   int      `conf:"frames" doc:"End the run when this many frames have been captured after the warm-up; 0 measures the whole duration."`
 	Seed     uint64   `conf:"seed" doc:"Seed of all random streams."`
 }
 

@@ -174,7 +174,7 @@ func (at *Attachment) Map(t *cpu.Thread) (bus.Addr, error) {
 	}
 	at.Addr, at.mapped = addr, true
 	at.Buffer.alloc.stats.Maps++
-	if at.Importer.DeviceName() != at.Buffer.Owner {
+	if !at.Buffer.Exporter.IsQueue() || at.Importer.DeviceName() != at.Buffer.Owner {
 		at.Buffer.alloc.api.Map(t, at.Buffer.Buffer, at.Importer.DeviceName(), at.Direction)
 	}
 	return addr, nil

@@ -22,7 +22,14 @@ func (st *stage) startCamera(t *cpu.Thread) {
 		}
 		st.raise(e)
 	}
-	st.camera.OnFrameDone = func(e isp.FrameDone) { st.raise(e) }
+	st.camera.OnFrameDone = func(e isp.FrameDone) {
+		st.raise(e)
+		if !e.Overflowed {
+			if st.g.captured++; st.g.captured == st.g.limit {
+				st.g.sys.Engine.Stop()
+			}
+		}
+	}
 	for i := range s.buffers {
 		_ = q.QBUF(t, i) // all buffers are dequeued now
 	}

@@ -76,9 +76,10 @@ type Graph struct {
 	tasks  []*task
 	err    error
 
-	// Results holds what was measured since the last reset.
-	results Results
-	ready   bool
+	results  Results
+	captured int // since the last reset
+	limit    int // stop the engine at so many, 0 for never
+	ready    bool
 }
 
 // Results are the application's own measurements since the last reset.
@@ -159,6 +160,9 @@ func (g *Graph) Start() {
 	})
 }
 
+// StopAfter stops the engine when n frames have been captured since the last reset; 0 means never.
+func (g *Graph) StopAfter(n int) { g.limit = n }
+
 // Err returns why the set-up failed, if it did.
 func (g *Graph) Err() error { return g.err }
 
@@ -220,7 +224,7 @@ func (g *Graph) Translated() []Translated {
 
 // Reset starts the measurements anew: the end of the warm-up.
 func (g *Graph) Reset() {
-	g.results = Results{}
+	g.results, g.captured = Results{}, 0
 	g.alloc.ResetStats()
 	for _, st := range g.stages {
 		if st.domain != nil {

@@ -120,19 +120,27 @@ type Memory struct {
 	coherent bool
 }
 
+// Validate reports the first setting that makes no sense.
+func (c Config) Validate() error {
+	if c.LineBytes != 32 && c.LineBytes != 64 {
+		return fmt.Errorf("memory: line of %d bytes, want 32 or 64", c.LineBytes)
+	}
+	if c.Size <= 0 || c.Size%PageBytes != 0 {
+		return fmt.Errorf("memory: size of %d bytes, want a positive multiple of the %d byte page", c.Size, PageBytes)
+	}
+	if c.Size > 4<<30 {
+		return fmt.Errorf("memory: size of %d bytes, want at most 4 GiB", c.Size)
+	}
+	if c.Reserved < 0 || c.Reserved >= c.Size {
+		return fmt.Errorf("memory: %d bytes reserved for contiguous allocations of %d in all", c.Reserved, c.Size)
+	}
+	return nil
+}
+
 // New returns a memory that has never been written.
 func New(cfg Config) (*Memory, error) {
-	if cfg.LineBytes != 32 && cfg.LineBytes != 64 {
-		return nil, fmt.Errorf("memory: line of %d bytes, want 32 or 64", cfg.LineBytes)
-	}
-	if cfg.Size <= 0 || cfg.Size%PageBytes != 0 {
-		return nil, fmt.Errorf("memory: size of %d bytes, want a positive multiple of the %d byte page", cfg.Size, PageBytes)
-	}
-	if cfg.Size > 4<<30 {
-		return nil, fmt.Errorf("memory: size of %d bytes, want at most 4 GiB", cfg.Size)
-	}
-	if cfg.Reserved < 0 || cfg.Reserved >= cfg.Size {
-		return nil, fmt.Errorf("memory: %d bytes reserved for contiguous allocations of %d in all", cfg.Reserved, cfg.Size)
+	if err := cfg.Validate(); err != nil {
+		return nil, err
 	}
 	shift := uint(5)
 	if cfg.LineBytes == 64 {
