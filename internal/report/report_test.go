@@ -1,0 +1,70 @@
+package report
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"socsim/internal/result"
+)
+
+func document() *result.Document {
+	d := &result.Document{Scenario: "s", SoC: "chip", Strategy: "range", Seed: 1, SimulatedPS: 2_000_000_000_000}
+	d.Set("frames.captured", "frames", result.Int(59))
+	d.Set("maintenance.time_per_frame", "ns", result.Int(2_034_567))
+	d.Set("coherency.violations", "count", result.Int(0))
+	d.Set("task.ui.slowdown", "ratio", result.Ratio(21, 20, 4))
+	return d
+}
+
+func TestTableShowsMetricsInReadableUnitsAndAbsentOnesAsADash(t *testing.T) {
+	var b bytes.Buffer
+	if err := Table(&b, []*result.Document{document()}, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	out := b.String()
+	for _, want := range []string{"s on chip, 2s simulated, seed 1", "2.03 ms", "1.050", " 59 ", " - "} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is missing in\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "\x1b") {
+		t.Error("colours without being asked")
+	}
+}
+
+func TestUnits(t *testing.T) {
+	for _, c := range []struct{ got, want string }{
+		{Duration(0), "0"}, {Duration(999), "999 ns"}, {Duration(1500), "1.5 us"}, {Duration(-2_000_000), "-2.00 ms"}, {Duration(3_000_000_000), "3.000 s"},
+		{Size(0), "0"}, {Size(100), "100 B"}, {Size(1536), "1.5 KiB"}, {Size(7 << 20), "7.0 MiB"},
+		{Group(1234567), "1 234 567"}, {Group(-1000), "-1 000"}, {Group(12), "12"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%q, want %q", c.got, c.want)
+		}
+	}
+}
+
+func TestAViolationIsOneReadableBlock(t *testing.T) {
+	got := Violation(result.Violation{
+		Kind: "stale_cpu_read", Buffer: "preview", Index: 2, Offset: 4096, Bytes: 64, Count: 1200, Writer: "camera", WrittenPS: 1_000_000, Reader: "cpu", ReadPS: 2_000_000,
+		Missing: "invalidate", Where: "at QBUF",
+	})
+	want := "  stale_cpu_read: 1 200 lines of preview#2\n" +
+		"    first at bytes [4096,4160): camera wrote at 1us, cpu read old data at 2us\n" +
+		"    missing: invalidate at QBUF\n"
+	if got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+func TestCSVHasARowForEachMetric(t *testing.T) {
+	var b bytes.Buffer
+	if err := CSV(&b, []*result.Document{document()}); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+	if len(lines) != 5 || lines[0] != "scenario,soc,strategy,seed,metric,value,unit" || lines[4] != "s,chip,range,1,task.ui.slowdown,1.05,ratio" {
+		t.Errorf("%q", lines)
+	}
+}
