@@ -76,7 +76,6 @@ type plainEvent struct {
 	at  Time
 	seq uint64
 	h   Handler
-	arg uint64
 }
 
 func (p plainHeap) Len() int      { return len(p) }

@@ -153,8 +153,14 @@ func TestFormatDecimalKeepsEveryDigit(t *testing.T) {
 		exp  int
 		want string
 	}{
-		{0, 3, "0"}, {33456, 3, "33.456"}, {33000, 3, "33"}, {7, 3, "0.007"}, {-7, 3, "-0.007"}, {5, 0, "5"},
-		{math.MaxInt64, 18, "9.223372036854775807"}, {math.MinInt64, 0, "-9223372036854775808"},
+		{0, 3, "0"},
+		{33456, 3, "33.456"},
+		{33000, 3, "33"},
+		{7, 3, "0.007"},
+		{-7, 3, "-0.007"},
+		{5, 0, "5"},
+		{math.MaxInt64, 18, "9.223372036854775807"},
+		{math.MinInt64, 0, "-9223372036854775808"},
 	} {
 		if got := FormatDecimal(c.v, c.exp); got != c.want {
 			t.Errorf("FormatDecimal(%d, %d) = %q, want %q", c.v, c.exp, got, c.want)

@@ -125,7 +125,7 @@ type scenario struct {
 	Run     run      `conf:"run"`
 	Buffers []buffer `conf:"buffers,map"`
 	Stages  []stage  `conf:"stages"`
-	hidden  int      //nolint:unused // unexported fields take no part
+	_       string   // unexported fields take no part
 	Derived int      `conf:"-"`
 }
 

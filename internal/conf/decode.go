@@ -46,9 +46,9 @@ func Decode(src Source, overrides []Override, presets Presets, into any) (*Docum
 	return d.doc, nil
 }
 
-// decoder is the state of one Decode. A value is decoded from two trees walked side by
-// side: own, what the file and the overrides say, and low, what presets say
-// below it. Either may be nil, not both.
+// decoder is the state of one Decode. A value is decoded from two trees walked
+// side by side: own, what the file and the overrides say, and low, what presets
+// say below it. Either may be nil, not both.
 type decoder struct {
 	presets     Presets
 	presetTrees map[presetKey]*node
@@ -56,8 +56,8 @@ type decoder struct {
 	errs        Errors
 }
 
-// value decodes one value into dst. low supplies values only if inherit is set; else it only tells
-// the provenance of values that repeat it.
+// value decodes one value into dst. low supplies values only if inherit is set;
+// else it only tells the provenance of values that repeat it.
 func (d *decoder) value(s slot, dst reflect.Value, own, low *node, inherit bool, path string) {
 	if s.shape == shapePointer {
 		fresh := reflect.New(s.elem.typ)
@@ -336,7 +336,8 @@ func (d *decoder) item(s slot, dst reflect.Value, own, low *node, inherit bool, 
 	d.value(slot, dst, own, low, inherit || own == nil, path)
 }
 
-// isName reports whether a text may name an item: it must fit in a dotted path, and not pass for an index.
+// isName reports whether a text may name an item: it must fit in a dotted path,
+// and not pass for an index.
 func isName(s string) bool {
 	digits := true
 	for _, c := range s {

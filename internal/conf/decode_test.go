@@ -132,13 +132,9 @@ func TestSizeLimitsAreKept(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			start := time.Now()
 			_, _, err := decode(test.text)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %.300v, want %s", err, test.want)
-			}
-			if d := time.Since(start); d > 20*time.Second {
-				t.Errorf("took %v", d)
 			}
 		})
 	}
@@ -308,8 +304,8 @@ func TestEditDistanceCountsSwapsOnce(t *testing.T) {
 	}
 }
 
-// TestLargeFilesTakeLinearTime guards against work that grows by the square: each of these
-// then takes minutes.
+// TestLargeFilesTakeLinearTime compares a file with one eight times as large,
+// the best of two runs each: work that grows by the square takes 64 times as long.
 func TestLargeFilesTakeLinearTime(t *testing.T) {
 	repeat := func(n int, format string) string {
 		var b strings.Builder
@@ -318,21 +314,34 @@ func TestLargeFilesTakeLinearTime(t *testing.T) {
 		}
 		return b.String()
 	}
-	tests := []struct{ name, text string }{
-		{"unknown keys", repeat(90_000, "k%d: 1\n")},
-		{"named items", minimal + "stages:\n" + repeat(30_000, " - {name: s%d, every: 2}\n")},
-		{"items by key", minimal + "buffers:\n" + repeat(30_000, " b%d: {count: 1}\n")},
-		{"brackets on one line", "a: " + strings.Repeat("[", 9_000) + strings.Repeat("] [", 500_000)},
-		{"mistakes on one line", "{" + repeat(90_000, "k%d: 1, ") + "}"},
+	tests := []struct {
+		name string
+		text func(n int) string
+	}{
+		{"unknown keys", func(n int) string { return repeat(n, "k%d: 1\n") }},
+		{"named items", func(n int) string { return minimal + "stages:\n" + repeat(n/2, " - {name: s%d, every: 2}\n") }},
+		{"items by key", func(n int) string { return minimal + "buffers:\n" + repeat(n/2, " b%d: {count: 1}\n") }},
+		{"open brackets on one line", func(n int) string { return "a: [" + strings.Repeat("[], ", n) }},
+		{"mistakes on one line", func(n int) string { return "{" + repeat(n, "k%d: 1, ") + "}" }},
 	}
 	for _, test := range tests {
-		start := time.Now()
-		_, _, err := decode(test.text)
-		if d := time.Since(start); d > 20*time.Second {
-			t.Errorf("%s: took %v", test.name, d)
+		took := func(n int) (best time.Duration) {
+			text := test.text(n)
+			for i := range 2 {
+				start := time.Now()
+				_, _, err := decode(text)
+				if d := time.Since(start); i == 0 || d < best {
+					best = d
+				}
+				if err != nil && len(err.Error()) > 20_000 {
+					t.Errorf("%s: an error text of %d bytes", test.name, len(err.Error()))
+				}
+			}
+			return best
 		}
-		if err != nil && len(err.Error()) > 20_000 {
-			t.Errorf("%s: an error text of %d bytes", test.name, len(err.Error()))
+		small, large := took(4_000), took(32_000)
+		if large > 20*small+250*time.Millisecond {
+			t.Errorf("%s: %v, and %v for eight times as much", test.name, small, large)
 		}
 	}
 }

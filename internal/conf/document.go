@@ -31,8 +31,9 @@ func (d *Document) Position(path string) (line, col int, ok bool) {
 func (d *Document) Provenance() []Provenance { return slices.Clone(d.provenance) }
 
 // Errorf reports an error of the setting at a dotted path, in the look of
-// decoding errors: the path, and the formatted message. It points to the nearest enclosing place that the
-// file or an override writes. The error is of type *Error.
+// decoding errors: the path, and the formatted message. It points to the
+// nearest enclosing place that the file or an override writes. The error is of
+// type *Error.
 func (d *Document) Errorf(path, format string, args ...any) error {
 	msg := fmt.Sprintf(format, args...)
 	if path != "" {

@@ -33,11 +33,11 @@ func WithProvenance(list []Provenance) EncodeOption {
 }
 
 // Encode prints the struct v, or the one it points to, as YAML: every setting,
-// in the order of its fields, the name of a preset first. Short structs and lists of scalars
-// stand on one line. Left out are nil pointers and enums
-// that are empty. Decode reads the text back to an equal value (an empty list
-// as nil). The error is a value's MarshalText error, a name of an item that Decode would
-// not take, or text that is not UTF-8.
+// in the order of its fields, the name of a preset first. Short structs and
+// lists of scalars stand on one line. Left out are nil pointers and enums that
+// are empty. Decode reads the text back to an equal value (an empty list as
+// nil). The error is a value's MarshalText error, a name of an item that Decode
+// would not take, or text that is not UTF-8.
 func Encode(v any, opts ...EncodeOption) ([]byte, error) {
 	e := &encoder{comments: map[string]string{}}
 	for _, opt := range opts {
@@ -124,7 +124,8 @@ func (e *encoder) indent(n int) {
 	}
 }
 
-// value prints a value that is not a nil pointer after its key, which has an indentation, and ends the line.
+// value prints a value that is not a nil pointer after its key, which has an
+// indentation, and ends the line.
 func (e *encoder) value(s slot, v reflect.Value, path string, indent int) {
 	s, v, ok := deref(s, v)
 	if !ok {
@@ -306,13 +307,13 @@ func (e *encoder) scalar(s slot, v reflect.Value, path string) string {
 
 var (
 	plainUnit = regexp.MustCompile(`^-?[0-9A-Za-z][0-9A-Za-z./%µ-]*$`)
-	plainText = regexp.MustCompile(`^[A-Za-z_/.][A-Za-z0-9_./%+=();<>-]*([ ,]?[A-Za-z0-9_./%+=();<>-]+)*$`)
+	plainText = regexp.MustCompile(`^[A-Za-z_/.][A-Za-z0-9_./%+=();<>-]*( [A-Za-z0-9_./%+=();<>-]+)*$`)
 	notText   = regexp.MustCompile(`^(?i:true|false|yes|no|on|off|y|n|null|[.](inf|nan)|[.][0-9_e+-]*|---|[.]{3})$`)
 )
 
 // plainOrQuoted prints a text such that any YAML reader takes it for a string.
 func plainOrQuoted(s string) string {
-	if plainText.MatchString(s) && !notText.MatchString(s) && !strings.Contains(s, ",") {
+	if plainText.MatchString(s) && !notText.MatchString(s) {
 		return s
 	}
 	var b strings.Builder

@@ -89,8 +89,9 @@ func TestDecodeReadsWhatEncodePrints(t *testing.T) {
 	})
 }
 
-// TestAResolvedFileGivesTheSameResult decodes a file with presets and overrides, prints it and
-// decodes that: values, provenance and the print are the same.
+// TestAResolvedFileGivesTheSameResult decodes a file with presets and
+// overrides, prints it and decodes that: values, provenance and the print are
+// the same.
 func TestAResolvedFileGivesTheSameResult(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var sets []string

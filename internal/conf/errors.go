@@ -182,7 +182,8 @@ func quote(s string) string {
 	return fmt.Sprintf("%q", s)
 }
 
-// suggest ends a message about an unknown name: the nearest valid one, or all of them.
+// suggest ends a message about an unknown name: the nearest valid one, or all
+// of them.
 func suggest(word, what string, valid []string) string {
 	const most = 24
 	near := Nearest(word, valid)

@@ -7,8 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzDecode checks that no file and no override makes Decode panic, that all errors
-// can be printed and point into the file, and that what decodes survives printing.
+// FuzzDecode checks that no file and no override makes Decode panic, that all
+// errors can be printed and point into the file, and that what decodes survives
+// printing.
 func FuzzDecode(f *testing.F) {
 	for _, file := range []string{"testdata/errors.txt", "testdata/encode.txt"} {
 		data, err := os.ReadFile(file)

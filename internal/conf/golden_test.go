@@ -12,8 +12,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the expected texts in testdata")
 
-// goldenCase is a part of a file in testdata: a name, an input that may begin with
-// lines "--set PATH=VALUE", and the expected output. An input in Go quotes is unquoted.
+// goldenCase is a part of a file in testdata: a name, an input that may begin
+// with lines "--set PATH=VALUE", and the expected output. An input in Go quotes
+// is unquoted.
 type goldenCase struct {
 	name, input string
 	sets        []string

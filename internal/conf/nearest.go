@@ -9,10 +9,10 @@ import (
 const maxNearest = 64
 
 // Nearest returns the valid name that word most likely misspells, the first of
-// equally near ones, or "" if none is close. Close is an edit distance
-// (insert, delete, replace, swap neighbours) of at most a third of the length;
-// case and the separators '-', '_' and ' ' do not count. A word that begins a
-// single valid name is close to it too. Cost is O(len(word) * total length of valid).
+// equally near ones, or "" if none is close. Close is an edit distance (insert,
+// delete, replace, swap neighbours) of at most a third of the length; case and
+// the separators '-', '_' and ' ' do not count. A word that begins a single
+// valid name is close to it too. Cost is O(len(word) * total length of valid).
 func Nearest(word string, valid []string) string {
 	if len(word) > maxNearest {
 		return ""

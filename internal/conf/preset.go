@@ -9,8 +9,9 @@ import (
 // presetKey names a preset of a namespace.
 type presetKey struct{ namespace, name string }
 
-// presetTree returns the tree of a preset, its bases underneath, for a struct of slot s. user is the value
-// that names the preset. It returns nil, with the error reported, if there is none.
+// presetTree returns the tree of a preset, its bases underneath, for a struct
+// of slot s. user is the value that names the preset. It returns nil, with the
+// error reported, if there is none.
 func (d *decoder) presetTree(s slot, name string, user *node, path string) *node {
 	return d.loadPreset(s, name, user, path, nil)
 }
@@ -82,9 +83,10 @@ func (d *decoder) readPreset(s slot, src *source, path string, above []string) *
 	return overlayFields(s, d.loadPreset(s, base.text, base, path, above), tree)
 }
 
-// expand resolves the preset of a struct of slot s: it returns the file's value as a
-// mapping, and the values below it with the preset's underneath. inherit tells whether
-// low may supply values; it comes back true if a preset was found.
+// expand resolves the preset of a struct of slot s: it returns the file's value
+// as a mapping, and the values below it with the preset's underneath. inherit
+// tells whether low may supply values; it comes back true if a preset was
+// found.
 func (d *decoder) expand(s slot, own, low *node, inherit bool, path string) (*node, *node, bool) {
 	own, low = presetMapping(own), presetMapping(low)
 	name := own.child("preset")
@@ -117,9 +119,9 @@ func presetMapping(n *node) *node {
 	}
 }
 
-// overlay lays one preset tree over another, leaf by leaf, for a value of slot s.
-// A mapping that names another preset than the one below replaces it as a whole, and
-// so does a list without names.
+// overlay lays one preset tree over another, leaf by leaf, for a value of slot
+// s. A mapping that names another preset than the one below replaces it as a
+// whole, and so does a list without names.
 func overlay(s slot, below, above *node) *node {
 	s = s.target()
 	switch {
@@ -154,7 +156,8 @@ func overlay(s slot, below, above *node) *node {
 	return &list
 }
 
-// overlayFields lays one mapping over another for a struct of slot s. Either may be nil.
+// overlayFields lays one mapping over another for a struct of slot s. Either
+// may be nil.
 func overlayFields(s slot, below, above *node) *node {
 	switch {
 	case below == nil:
@@ -171,8 +174,8 @@ func overlayFields(s slot, below, above *node) *node {
 	})
 }
 
-// overlayKeys lays a mapping over another. The order of keys is that of the one above if it
-// has them all, else that of the one below, new keys last.
+// overlayKeys lays a mapping over another. The order of keys is that of the one
+// above if it has them all, else that of the one below, new keys last.
 func overlayKeys(below, above *node, slotOf func(key string) slot) *node {
 	if below.kind != kindMapping || above.kind != kindMapping {
 		return above
@@ -242,8 +245,8 @@ func allScalars(n *node) bool {
 	return true
 }
 
-// noteOf returns the note of a leaf: the comment at the end of its line or of its key's
-// line, else the comment lines right above.
+// noteOf returns the note of a leaf: the comment at the end of its line or of
+// its key's line, else the comment lines right above.
 func (c commentReader) noteOf(n *node) *note {
 	for _, line := range [...]int{n.keyLine, n.line} {
 		if line == 0 {

@@ -225,7 +225,8 @@ func (s *structInfo) add(t reflect.Type, index []int) {
 	}
 }
 
-// append adds one field of struct type t after checking that its options make sense.
+// append adds one field of struct type t after checking that its options make
+// sense.
 func (s *structInfo) append(field fieldInfo, t reflect.Type) {
 	fail := func(why string) {
 		panic(fmt.Sprintf("conf: key %q of %v: %s", field.name, t, why))

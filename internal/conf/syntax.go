@@ -74,7 +74,8 @@ func newYAML(data []byte) (next func(*yaml.Node) error, err error) {
 	}, nil
 }
 
-// invalidUTF8 is the offset of the first byte that is not UTF-8, -1 if there is none.
+// invalidUTF8 is the offset of the first byte that is not UTF-8, -1 if there is
+// none.
 func invalidUTF8(data []byte) int {
 	if utf8.Valid(data) {
 		return -1
@@ -100,8 +101,8 @@ var (
 	anchorName  = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
 )
 
-// diagnose finds place and words for a syntax error of the YAML library, whose errors
-// have no column and sometimes the wrong line or none.
+// diagnose finds place and words for a syntax error of the YAML library, whose
+// errors have no column and sometimes the wrong line or none.
 func (s *source) diagnose(err error) (line, col int, msg string) {
 	line, msg = 1, err.Error()
 	if m := lineInError.FindStringSubmatch(msg); m != nil {
@@ -149,10 +150,11 @@ func (s *source) diagnose(err error) (line, col int, msg string) {
 }
 
 // scanner looks through a file that is not YAML for the mistakes whose place
-// the YAML library does not tell: brackets and quotes left open, brackets
-// that do not match, tabs in the indentation, and indentation that matches no
-// enclosing level. It keeps the first of them as line, col and msg; of brackets left open,
-// the last opened, or the one that a closing bracket of another kind meets.
+// the YAML library does not tell: brackets and quotes left open, brackets that
+// do not match, tabs in the indentation, and indentation that matches no
+// enclosing level. It keeps the first of them as line, col and msg; of brackets
+// left open, the last opened, or the one that a closing bracket of another kind
+// meets.
 type scanner struct {
 	src      *source
 	yamlLine int // where the library stopped: indentation is not judged beyond

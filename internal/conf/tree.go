@@ -382,8 +382,8 @@ func (s *source) line(n int) string {
 	return s.lines[n-1]
 }
 
-// splitLines splits a text where YAML does: at a line feed, a carriage return or both,
-// and at the line breaks of Unicode. There is one line at least.
+// splitLines splits a text where YAML does: at a line feed, a carriage return
+// or both, and at the line breaks of Unicode. There is one line at least.
 func splitLines(text string) []string {
 	var lines []string
 	start := 0

@@ -35,9 +35,18 @@ func TestTableShowsMetricsInReadableUnitsAndAbsentOnesAsADash(t *testing.T) {
 
 func TestUnits(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
-		{Duration(0), "0"}, {Duration(999), "999 ns"}, {Duration(1500), "1.5 us"}, {Duration(-2_000_000), "-2.00 ms"}, {Duration(3_000_000_000), "3.000 s"},
-		{Size(0), "0"}, {Size(100), "100 B"}, {Size(1536), "1.5 KiB"}, {Size(7 << 20), "7.0 MiB"},
-		{Group(1234567), "1 234 567"}, {Group(-1000), "-1 000"}, {Group(12), "12"},
+		{Duration(0), "0"},
+		{Duration(999), "999 ns"},
+		{Duration(1500), "1.5 us"},
+		{Duration(-2_000_000), "-2.00 ms"},
+		{Duration(3_000_000_000), "3.000 s"},
+		{Size(0), "0"},
+		{Size(100), "100 B"},
+		{Size(1536), "1.5 KiB"},
+		{Size(7 << 20), "7.0 MiB"},
+		{Group(1234567), "1 234 567"},
+		{Group(-1000), "-1 000"},
+		{Group(12), "12"},
 	} {
 		if c.got != c.want {
 			t.Errorf("%q, want %q", c.got, c.want)

@@ -176,8 +176,10 @@ func (c *collector) coherency() {
 		name string
 		kind memory.ViolationKind
 	}{
-		{"stale_device_reads", memory.StaleDeviceRead}, {"stale_cpu_reads", memory.StaleCPURead},
-		{"lost_device_data", memory.LostDeviceData}, {"lost_cpu_data", memory.LostCPUData},
+		{"stale_device_reads", memory.StaleDeviceRead},
+		{"stale_cpu_reads", memory.StaleCPURead},
+		{"lost_device_data", memory.LostDeviceData},
+		{"lost_cpu_data", memory.LostCPUData},
 	} {
 		c.count("coherency."+k.name, "count", c.check.Count(k.kind))
 	}

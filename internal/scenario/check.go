@@ -180,8 +180,13 @@ func (c *checker) needs(path string, s graph.Stage, rules map[string]bool) bool 
 		name string
 		is   bool
 	}{
-		{"sensor", s.Sensor != nil}, {"panel", s.Panel != nil}, {"input", s.Input != ""}, {"output", s.Output != ""},
-		{"read", s.Read != nil}, {"write", s.Write != nil}, {"in_place", s.InPlace},
+		{"sensor", s.Sensor != nil},
+		{"panel", s.Panel != nil},
+		{"input", s.Input != ""},
+		{"output", s.Output != ""},
+		{"read", s.Read != nil},
+		{"write", s.Write != nil},
+		{"in_place", s.InPlace},
 	}
 	ok := true
 	for _, x := range set {

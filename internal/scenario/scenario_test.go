@@ -146,7 +146,9 @@ func TestEstimatedSettingsAreListedUntilTheyAreSet(t *testing.T) {
 
 func TestContradictionsAreReportedTogetherAndInOrder(t *testing.T) {
 	_, err := Load(conf.Source{Name: "x.yaml", Data: library(t, "camera-preview")}, []conf.Override{
-		{Path: "buffers.preview.cpu_mapping", Value: "none"}, {Path: "tasks.ui.work", Value: "20ms"}, {Path: "strategy", Value: "rang"},
+		{Path: "buffers.preview.cpu_mapping", Value: "none"},
+		{Path: "tasks.ui.work", Value: "20ms"},
+		{Path: "strategy", Value: "rang"},
 		{Path: "buffers.screen.cpu_mapping", Value: "cached"},
 	})
 	if err == nil {

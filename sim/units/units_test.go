@@ -178,8 +178,12 @@ func TestNegativeQuantitiesPrint(t *testing.T) {
 		v    fmt.Stringer
 		want string
 	}{
-		{Bytes(-65536), "-64KiB"}, {Bytes(math.MinInt64), "-8589934592GiB"}, {Hertz(-1500), "-1.5kHz"}, {Fraction(-5000), "-0.5%"},
-		{CyclesPerByte(-250), "-0.25cycles/B"}, {Cycles(-3), "-3cycles"},
+		{Bytes(-65536), "-64KiB"},
+		{Bytes(math.MinInt64), "-8589934592GiB"},
+		{Hertz(-1500), "-1.5kHz"},
+		{Fraction(-5000), "-0.5%"},
+		{CyclesPerByte(-250), "-0.25cycles/B"},
+		{Cycles(-3), "-3cycles"},
 	} {
 		if got := c.v.String(); got != c.want {
 			t.Errorf("%q, want %q", got, c.want)

@@ -114,9 +114,13 @@ func (c *Core) write(pa bus.Phys, n int, private bool) {
 	whole := n == c.lines
 	if !private && !whole {
 		// Storing to a part of a copy that is out of date makes a line that is neither old nor new.
-		if level, _, v := c.caches.Probe(uint64(pa)); level < c.lowest && memory.Stamp(v) != c.mem.Newest(pa) {
-			if !c.mem.CPURead(pa, memory.Stamp(v), c.master, c.l) {
+		if level, _, v := c.caches.Probe(uint64(pa)); level < c.lowest {
+			held := memory.Stamp(v)
+			switch {
+			case held != c.mem.Newest(pa) && !c.mem.CPURead(pa, held, c.master, c.l):
 				stamp = stamp.WithMerged()
+			case held.Merged() && held != c.mem.InMemory(pa):
+				stamp = stamp.WithMerged() // an earlier store did that, and the copy has not been written back since
 			}
 		}
 	}
@@ -139,8 +143,11 @@ func (c *Core) write(pa bus.Phys, n int, private bool) {
 // writeThrough is one line's worth of stores to write-through memory: the cached copy follows, memory gets the data through the write-combining buffer.
 func (c *Core) writeThrough(pa bus.Phys, n int) {
 	stamp := memory.StampOf(c.l, c.master)
-	if level, _, _ := c.caches.Probe(uint64(pa)); level < c.lowest {
-		c.caches.Write(uint64(pa), cachemodel.Version(stamp), n == c.lines)
+	if level, _, v := c.caches.Probe(uint64(pa)); level < c.lowest {
+		if n == c.lines || memory.Stamp(v) == c.mem.Newest(pa) {
+			v = cachemodel.Version(stamp) // otherwise the rest of the copy stays out of date
+		}
+		c.caches.Write(uint64(pa), v, n == c.lines)
 		if len(c.caches.Traffic()) > 0 {
 			c.carry()
 		}

@@ -49,6 +49,7 @@ type Core struct {
 	l sim.Time
 	// cat is what time is charged to; ledger has the sums since the last reset.
 	cat    Category
+	last   Category // what the last charge went to: that is where local time beyond the engine's time belongs
 	ledger []sim.Time
 	names  []string // of tasks
 
@@ -59,7 +60,8 @@ type Core struct {
 	midOp     bool // the thread only lets events run and must be resumed itself
 	sliceOver bool
 	slice     sim.Event
-	wakeup    bool // a resume event is pending
+	sliceFrom sim.Time // since when the running task runs
+	wakeup    bool     // a resume event is pending
 	hResume   sim.HandlerID
 	hTick     sim.HandlerID
 	hTimer    sim.HandlerID
@@ -156,25 +158,26 @@ func (c *Core) Time(cat Category) sim.Time { return c.ledger[cat] }
 // IRQOffMax returns the longest stretch with interrupts off since the last reset.
 func (c *Core) IRQOffMax() sim.Time { return c.irqOffMax }
 
-// Reset starts the accounts anew at now, which must be the engine's time. Work already charged beyond now stays in the new accounts.
+// Reset starts the accounts anew at now, which must be the engine's time. Work already charged beyond now stays in the new accounts. The core runs ahead of the engine up to its next event: an event
+// at now, whatever it does, keeps that within one operation, as exact shares and counters need.
 func (c *Core) Reset(now sim.Time) {
 	clear(c.ledger)
 	if c.l > now {
-		c.ledger[c.cat] = c.l - now
+		c.ledger[c.last] = c.l - now
 	} else {
-		c.l = now // idle until now; the idle stretch counts from here
+		c.l = now // idle, or waiting for the bus, until now; the stretch counts from here
 	}
 	c.stats = Stats{}
 	c.irqOffMax = 0
 	c.caches.ResetCounters()
 }
 
-// Close settles the accounts at now, the end of the run, so that they add up to the time since the last reset.
+// Close settles the accounts at now, the end of the run, so that they add up to the time since the last reset. As for Reset there should be an event at now.
 func (c *Core) Close(now sim.Time) {
 	if c.l > now {
-		c.ledger[c.cat] -= c.l - now
+		c.ledger[c.last] -= c.l - now
 	} else {
-		c.ledger[Idle] += now - c.l
+		c.ledger[c.cat] += now - c.l // idle, or waiting for the bus
 	}
 	c.l = now
 }
@@ -183,6 +186,7 @@ func (c *Core) Close(now sim.Time) {
 func (c *Core) charge(d sim.Time) {
 	c.l += d
 	c.ledger[c.cat] += d
+	c.last = c.cat
 }
 
 func (c *Core) duration(cycles int64) sim.Time {
@@ -274,10 +278,12 @@ func (c *Core) dispatch() {
 			}
 		}
 		switch {
-		case higher:
-			c.ready[t.priority].pushFront(t)
-		case c.sliceOver && !c.ready[t.priority].empty():
+		case c.sliceOver && (higher || !c.ready[t.priority].empty()):
+			t.left = 0
 			c.ready[t.priority].push(t)
+		case higher:
+			t.left -= c.l - c.sliceFrom // of a task; it goes on with the rest of its slice
+			c.ready[t.priority].pushFront(t)
 		default:
 			c.sliceOver = false
 			t.proc.Resume()
@@ -315,20 +321,25 @@ func (c *Core) run(t *Thread) {
 	}
 	c.cat = t.cat
 	if t.priority == TaskPriority {
+		if t.left <= 0 {
+			t.left = c.cfg.OS.Timeslice
+		}
+		c.sliceFrom = c.l
 		c.eng.Cancel(c.slice)
-		c.slice = c.eng.Schedule(c.l+c.cfg.OS.Timeslice, c.hTick, 0)
+		c.slice = c.eng.Schedule(c.l+t.left, c.hTick, 0)
 	}
 	t.proc.Resume()
 }
 
 type tickHandler Core
 
-// Handle ends the running task's time slice.
+// Handle ends the running task's time slice. The slice of a task that was preempted meanwhile waits with it.
 func (h *tickHandler) Handle(now sim.Time, _ uint64) {
 	c := (*Core)(h)
-	c.sliceOver = true
 	if t := c.cur; t != nil && t.priority == TaskPriority {
-		c.slice = c.eng.Schedule(now+c.cfg.OS.Timeslice, c.hTick, 0)
+		c.sliceOver = true
+		t.left, c.sliceFrom = c.cfg.OS.Timeslice, now
+		c.slice = c.eng.Schedule(now+t.left, c.hTick, 0)
 		if !c.ready[TaskPriority].empty() {
 			c.resched = true
 		}

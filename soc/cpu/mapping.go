@@ -35,7 +35,6 @@ type Mapping struct {
 	Private bool // no device ever touches the region: its accesses skip the version checks
 	// pageShift is 12 for user mappings and 20 for the kernel's linear map, whose sections take one TLB entry a megabyte.
 	pageShift uint
-	entry     uint32 // first page table entry
 	tables    *memory.Region
 	touched   bool
 }

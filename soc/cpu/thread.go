@@ -15,7 +15,8 @@ type Thread struct {
 	cat      Category // what its time is charged to while it does not run
 	next     *Thread
 	blocked  bool
-	pending  int // interrupts raised and not yet handled
+	pending  int      // interrupts raised and not yet handled
+	left     sim.Time // of a task's slice, when it was preempted
 }
 
 // Spawn creates a driver thread; it becomes ready at once. A driver thread's time is the drivers'.
@@ -41,7 +42,12 @@ func (c *Core) SpawnIRQ(name string, handle func(t *Thread)) *Thread {
 			}
 			t.Cycles(int64(c.cfg.OS.IRQExit))
 			c.irqOffMax = max(c.irqOffMax, c.l-c.irqOffSince)
-			t.block()
+			if t.pending > 0 { // raised during the exit: interrupts are on for a moment, and it is taken again
+				c.ready[IRQPriority].push(t)
+				t.leave()
+			} else {
+				t.block()
+			}
 		}
 	})
 	t.blocked = true
@@ -94,8 +100,14 @@ func (t *Thread) suspend() { t.proc.Suspend() }
 
 // block gives the core up until wake.
 func (t *Thread) block() {
-	c := t.core
 	t.blocked = true
+	t.left = 0
+	t.leave()
+}
+
+// leave gives the core up to whoever is ready.
+func (t *Thread) leave() {
+	c := t.core
 	t.cat = c.cat
 	c.cur = nil
 	c.resumeAt(c.l)

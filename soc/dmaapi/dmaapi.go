@@ -17,15 +17,12 @@ const (
 	MapCPU                        // a CPU mapping is created
 	MapDevice                     // an attachment is mapped for its device
 	UnmapDevice                   // it is unmapped
-	CPUFault                      // the CPU touches a page of a mapping for the first time
-	Submit                        // a batch of buffers is handed to a device at once
 	ToDeviceHandover              // ownership passes to the device: sync for device
 	ToCPUHandover                 // ownership passes to the CPU: sync for CPU
-	Free                          // the buffer is freed
 )
 
 func (e Event) String() string {
-	names := [...]string{"allocate", "map-cpu", "map-device", "unmap-device", "cpu-fault", "submit", "to-device", "to-cpu", "free"}
+	names := [...]string{"allocate", "map-cpu", "map-device", "unmap-device", "to-device", "to-cpu"}
 	if int(e) < len(names) {
 		return names[e]
 	}
@@ -45,13 +42,7 @@ type Question struct {
 	Attr cpu.Attr
 	// Default is what the coherence profile does by range at this event.
 	Default Operation
-	// BatchBytes and BatchCount describe the batch that a Submit hands over.
-	BatchBytes, BatchCount int
-	Hints                  Hints
 }
-
-// Hints are promises of user space about a hand-over, as V4L2's buffer flags carry them.
-type Hints struct{ NoCacheClean, NoCacheInvalidate bool }
 
 // Extent is how much of the cache an operation covers.
 type Extent uint8
@@ -117,7 +108,6 @@ type API struct {
 	profile Profile
 	policy  Policy
 	tracer  Tracer
-	hints   Hints
 }
 
 // New returns the DMA API of a machine with the given coherence profile and policy. tracer may be nil.

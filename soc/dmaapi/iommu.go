@@ -1,6 +1,7 @@
 package dmaapi
 
 import (
+	"errors"
 	"fmt"
 
 	"socsim/iommu"
@@ -77,7 +78,7 @@ func (d *Domain) Map(t *cpu.Thread, r *memory.Region) (bus.Addr, error) {
 			page := iommu.LargestPage(d.format, at, pa, left)
 			d.flushEntry(t, at)
 			if err := d.table.Map(w, at, pa, page); err != nil {
-				return 0, err
+				return 0, errors.Join(err, d.clear(t, va, at), d.space.Free(va)) // as iommu_map_sg does, all or nothing
 			}
 			at += bus.IOVA(page)
 			pa += bus.Phys(page)
@@ -95,9 +96,19 @@ func (d *Domain) Unmap(t *cpu.Thread, addr bus.Addr) error {
 	if !ok {
 		return fmt.Errorf("%s: nothing is mapped at %v", d.device, addr)
 	}
-	w := &tableWriter{t, d}
 	end := bus.IOVA(addr) + bus.IOVA((r.Bytes+memory.PageBytes-1)&^(memory.PageBytes-1))
-	for at := bus.IOVA(addr); at < end; {
+	if err := d.clear(t, bus.IOVA(addr), end); err != nil {
+		return err
+	}
+	t.Settle()
+	delete(d.maps, addr)
+	return d.space.Free(bus.IOVA(addr))
+}
+
+// clear removes the pages from at to end.
+func (d *Domain) clear(t *cpu.Thread, at, end bus.IOVA) error {
+	w := &tableWriter{t, d}
+	for at < end {
 		_, page, ok := d.table.Lookup(w, at)
 		if !ok {
 			return fmt.Errorf("%s: hole at %v", d.device, at)
@@ -108,9 +119,7 @@ func (d *Domain) Unmap(t *cpu.Thread, addr bus.Addr) error {
 		d.flushEntry(t, at)
 		at += bus.IOVA(page)
 	}
-	t.Settle()
-	delete(d.maps, addr)
-	return d.space.Free(bus.IOVA(addr))
+	return nil
 }
 
 func (d *Domain) flushEntry(t *cpu.Thread, va bus.IOVA) {

@@ -174,10 +174,15 @@ func (at *Attachment) Map(t *cpu.Thread) (bus.Addr, error) {
 	}
 	at.Addr, at.mapped = addr, true
 	at.Buffer.alloc.stats.Maps++
-	if !at.Buffer.Exporter.IsQueue() || at.Importer.DeviceName() != at.Buffer.Owner {
+	if !at.queueOwn() {
 		at.Buffer.alloc.api.Map(t, at.Buffer.Buffer, at.Importer.DeviceName(), at.Direction)
 	}
 	return addr, nil
+}
+
+// queueOwn tells whether this is the exporting queue's own mapping, which videobuf2 makes and ends with DMA_ATTR_SKIP_CPU_SYNC.
+func (at *Attachment) queueOwn() bool {
+	return at.Buffer.Exporter.IsQueue() && at.Importer.DeviceName() == at.Buffer.Owner
 }
 
 // Unmap ends the device's mapping.
@@ -189,7 +194,9 @@ func (at *Attachment) Unmap(t *cpu.Thread) error {
 	defer t.Leave(old)
 	at.mapped = false
 	at.Buffer.alloc.stats.Unmaps++
-	at.Buffer.alloc.api.Unmap(t, at.Buffer.Buffer, at.Importer.DeviceName(), at.Direction)
+	if !at.queueOwn() {
+		at.Buffer.alloc.api.Unmap(t, at.Buffer.Buffer, at.Importer.DeviceName(), at.Direction)
+	}
 	return at.Importer.UnmapBuffer(t, at.Buffer, at.Addr)
 }
 

@@ -51,12 +51,23 @@ func (r *Reservation) AddRead(f *Fence) {
 
 // Wait waits for what an access must wait for: a reader for the write fence, a writer for the read fences as well.
 func (r *Reservation) Wait(t *cpu.Thread, write bool) {
-	if r.write != nil {
-		r.write.Wait(t)
+	// Fences may be added and dropped while the thread waits: look again each time, as dma_resv_wait_timeout does.
+	for f := r.pending(write); f != nil; f = r.pending(write) {
+		f.Wait(t)
+	}
+}
+
+// pending returns the first fence that is not signaled.
+func (r *Reservation) pending(write bool) *Fence {
+	if r.write != nil && !r.write.signaled {
+		return r.write
 	}
 	if write {
 		for _, f := range r.reads {
-			f.Wait(t)
+			if !f.signaled {
+				return f
+			}
 		}
 	}
+	return nil
 }

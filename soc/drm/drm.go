@@ -68,7 +68,6 @@ type Renderer struct {
 	fences map[int]*dmabuf.Fence
 	next   int
 	room   cpu.WaitQueue
-	err    error
 }
 
 // NewRenderer returns the driver and installs its interrupt handler.
@@ -128,7 +127,6 @@ type Flipper struct {
 	screen *soc.Screen
 	irq    *cpu.Thread
 	wait   cpu.WaitQueue
-	events []display.Vsync
 	// OnFlip, if set, is called by an event at each vsync that shows a new frame.
 	OnFlip func(v display.Vsync)
 }
