@@ -28,7 +28,9 @@ function duration(ns) {
 		else if ($(i + 1) == "allocs/op") allocs = $i " allocs/op"
 		else if ($(i + 1) != "B/op") own = own (own == "" ? "" : ", ") scaled($i, $(i + 1))
 	}
-	printf "%-16s %-32s %-44s %14s %16s\n", pkg, name, own, time, allocs
+	line = sprintf("%-16s %-32s %-44s %14s %16s", pkg, name, own, time, allocs)
+	sub(/ +$/, "", line)
+	print line
 	fflush()
 	next
 }

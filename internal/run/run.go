@@ -172,7 +172,7 @@ func simulateSystem(ctx context.Context, j Job) (*outcome, error) {
 }
 
 func advance(ctx context.Context, sys *soc.System, g *graph.Graph, until sim.Time) error {
-	if err := sys.Engine.Run(ctx, until); err != nil {
+	if err := sys.Run(ctx, until); err != nil {
 		return err
 	}
 	return g.Err()

@@ -105,7 +105,7 @@ func start(tb testing.TB, c soc.Config, app Config, policy dmaapi.Policy, until 
 
 func (r *rig) run(tb testing.TB, until sim.Time) {
 	tb.Helper()
-	if err := r.sys.Engine.Run(context.Background(), until); err != nil {
+	if err := r.sys.Run(context.Background(), until); err != nil {
 		tb.Fatal(err)
 	}
 	if err := r.graph.Err(); err != nil {
