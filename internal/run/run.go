@@ -70,9 +70,14 @@ func Run(ctx context.Context, jobs []Job, workers int, progress Progress) ([]*re
 			}
 		})
 	}
-	for i := range all {
-		// The baselines come first: nothing can be reported without them.
-		next <- (len(jobs) + i) % len(all)
+	started := make([]bool, len(all))
+	for i, j := range jobs {
+		// The baseline goes first: without it a scenario's results lack the comparison.
+		if b := baseline[j.Scenario]; !started[b] {
+			started[b] = true
+			next <- b
+		}
+		next <- i
 	}
 	close(next)
 	wg.Wait()

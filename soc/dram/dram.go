@@ -14,13 +14,14 @@ package dram
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"socsim/sim"
 	"socsim/sim/bus"
 	"socsim/sim/units"
 )
 
-// Config is the geometry and the timings of a channel. Times are rounded up to whole clocks, as a driver programs them.
+// Config is the geometry and the timings of a channel. Times are rounded to whole clocks as a driver programs them: minima up, the refresh interval, a maximum, down.
 type Config struct {
 	Clock     units.Hertz `conf:"clock" doc:"Clock of the DRAM interface; data moves on both edges."`
 	Width     units.Bytes `conf:"width" doc:"Width of the data bus."`
@@ -77,8 +78,14 @@ func (c Config) Validate() error {
 		return fmt.Errorf("dram: cl %d, cwl %d, twtr %d, trtw %d clocks, want cl of at least 1 and none negative", c.CL, c.CWL, c.TWTR, c.TRTW)
 	case c.LookAhead < 1 || c.LookAhead > MaxLookAhead:
 		return fmt.Errorf("dram.look_ahead: %d, want 1 to %d", c.LookAhead, MaxLookAhead)
-	case c.TREFI > 0 && c.TREFI <= c.TRFC+c.TRP:
-		return fmt.Errorf("dram.trefi: %v, want more than trfc + trp = %v: the memory would do nothing but refresh", c.TREFI, c.TRFC+c.TRP)
+	case !slices.Contains(c.Map.Values(), string(c.Map)):
+		return fmt.Errorf("dram.map: %q, want one of %v", c.Map, c.Map.Values())
+	case min(c.TRCD, c.TRP, c.TRAS, c.TRC, c.TRRD, c.TWR, c.TRFC, c.TREFI) < 0:
+		return fmt.Errorf("dram: trcd %v, trp %v, tras %v, trc %v, trrd %v, twr %v, trfc %v, trefi %v, want none negative",
+			c.TRCD, c.TRP, c.TRAS, c.TRC, c.TRRD, c.TWR, c.TRFC, c.TREFI)
+	}
+	if clock := sim.NewClock(int64(c.Clock)); c.TREFI > 0 && clock.Floor(c.TREFI) <= clock.Ceil(c.TRFC)+clock.Ceil(c.TRP) {
+		return fmt.Errorf("dram.trefi: %v, want more than trfc + trp = %v in whole clocks: the memory would do nothing but refresh", c.TREFI, c.TRFC+c.TRP)
 	}
 	return nil
 }
@@ -137,7 +144,7 @@ func New(cfg Config, base bus.Phys, size int64) (*Controller, error) {
 	c := &Controller{
 		cl: int64(cfg.CL), cwl: int64(cfg.CWL), rcd: clock.Ceil(cfg.TRCD), rp: clock.Ceil(cfg.TRP), ras: clock.Ceil(cfg.TRAS),
 		rc: clock.Ceil(cfg.TRC), rrd: clock.Ceil(cfg.TRRD), wr: clock.Ceil(cfg.TWR), wtr: int64(cfg.TWTR), rtw: int64(cfg.TRTW),
-		rfc: clock.Ceil(cfg.TRFC), refi: clock.Ceil(cfg.TREFI), minData: int64(cfg.Burst) / 2,
+		rfc: clock.Ceil(cfg.TRFC), refi: clock.Floor(cfg.TREFI), minData: int64(cfg.Burst) / 2,
 		lastAct: longAgo, casFree: longAgo, readEnd: longAgo, writeEnd: longAgo,
 		mapping: cfg.Map, colBits: log2(int64(cfg.Row)), bankBits: log2(int64(cfg.Banks)), bankMask: int64(cfg.Banks) - 1,
 		bankTop:    uint(bits.Len64(uint64(size-1))) - log2(int64(cfg.Banks)),
@@ -233,24 +240,28 @@ func (c *Controller) Serve(at int64, pa bus.Phys, n int, write bool) (start, end
 	return start, end
 }
 
-// refresh does all refreshes due at or before clock at. All banks are precharged first; rows are closed afterwards.
+// refresh does all refreshes due at or before clock at. All banks are precharged first, tRP and tRC of each are kept; rows are closed afterwards.
 func (c *Controller) refresh(at int64) {
 	n := (at-c.nextRefresh)/c.refi + 1
-	last := c.nextRefresh + (n-1)*c.refi
+	due := c.nextRefresh
 	c.stats.Refresh += uint64(n)
-	c.nextRefresh = last + c.refi
-	// Of several refreshes in an idle stretch only the last can still be felt.
-	ready := max(last, c.readEnd, c.writeEnd)
+	c.nextRefresh += n * c.refi
+	ready := max(due, c.readEnd, c.writeEnd)
 	for i := range c.bankMask + 1 {
 		b := &c.banks[i]
+		ready = max(ready, b.actReady)
 		if b.row != none {
-			ready = max(ready, max(last, b.preReady)+c.rp)
+			ready = max(ready, max(due, b.preReady)+c.rp)
 			c.stats.Precharges++
 		}
+	}
+	// Those behind the first find the banks closed: they start when due or, after a late first one, back to back.
+	if n > 1 {
+		ready = max(due+(n-1)*c.refi, ready+(n-1)*c.rfc)
 	}
 	for i := range c.bankMask + 1 {
 		b := &c.banks[i]
 		b.row = none
-		b.actReady = max(b.actReady, ready+c.rfc)
+		b.actReady = ready + c.rfc
 	}
 }
