@@ -217,10 +217,14 @@ func New(cfg Config, seed uint64) (*System, error) {
 	return s, nil
 }
 
-// Run simulates up to until. The core works ahead of the engine as far as the next event; one at until itself keeps that within a single operation, so that accounts and counters can be read there.
+// Run simulates up to until, exclusively: events at until itself are left for the next Run. The core works ahead of the engine as far as the next event; one at until keeps that within a single
+// operation, so that accounts and counters can be read and reset there.
 func (s *System) Run(ctx context.Context, until sim.Time) error {
+	if until <= s.Engine.Now() {
+		return nil
+	}
 	s.Engine.Schedule(until, s.mark, 0)
-	return s.Engine.Run(ctx, until)
+	return s.Engine.Run(ctx, until-1)
 }
 
 func (s *System) master(name string) bus.Master {

@@ -164,7 +164,9 @@ func simulateSystem(ctx context.Context, j Job) (*outcome, error) {
 	if err := advance(ctx, sys, g, end); err != nil {
 		return nil, err
 	}
-	end = sys.Engine.Now() // earlier than planned if the frames were enough
+	if s.Run.Frames > 0 && sys.Engine.Now() < end-1 {
+		end = sys.Engine.Now() // the frames were enough
+	}
 	sys.Core.Close(end)
 	if !g.Ready() {
 		return nil, fmt.Errorf("the application was still setting up when the run ended at %v: raise run.warmup or run.duration", end)

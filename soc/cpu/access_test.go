@@ -7,6 +7,7 @@ import (
 	"socsim/cachemodel"
 	"socsim/sim"
 	"socsim/sim/bus"
+	"socsim/soc/l3"
 	"socsim/soc/memory"
 )
 
@@ -398,7 +399,7 @@ func TestABusyBusMakesAMissSlower(t *testing.T) {
 		if busy {
 			h := &hog{region.Addr(32 << 10)}
 			for range 2 {
-				p := r.fabric.AddPort(portOf(other), h)
+				p := r.fabric.AddPort(l3.PortConfig{Master: other, Class: 2, Outstanding: 4}, h)
 				p.Issue(0, h.at, line, bus.Read)
 			}
 		}

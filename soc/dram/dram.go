@@ -64,7 +64,7 @@ const MaxLookAhead = 16
 func (c Config) Validate() error {
 	pow2 := func(n int64) bool { return n > 0 && n&(n-1) == 0 }
 	switch {
-	case c.Clock <= 0:
+	case c.Clock <= 0 || int64(c.Clock) > sim.MaxHertz:
 		return fmt.Errorf("dram.clock: %v, want a positive clock", c.Clock)
 	case !pow2(int64(c.Width)) || c.Width > 16:
 		return fmt.Errorf("dram.width: %v, want 1B, 2B, 4B, 8B or 16B", c.Width)

@@ -4,36 +4,70 @@ import (
 	"testing"
 
 	"socsim/sim"
-	"socsim/sim/bus"
 	"socsim/soc/cpu"
 )
 
-func TestCameraPreviewRuns(t *testing.T) {
+func TestTheAccountsAddUpToTheRun(t *testing.T) {
 	for _, name := range []string{"none", "range", "whole", "uncached"} {
-		r := start(t, chip(), preview(), strategy(t, name), 200*sim.Millisecond)
+		t.Run(name, func(t *testing.T) {
+			const begin, end = 200 * sim.Millisecond, 500 * sim.Millisecond
+			r := start(t, chip(), preview(), strategy(t, name), begin)
+			c := r.sys.Core
+			c.Reset(begin)
+			r.run(t, end)
+			c.Close(end)
+			sum := c.Time(cpu.Idle) + c.Time(cpu.Driver) + c.Time(cpu.Maint) + c.Time(cpu.Interrupt)
+			for i := range c.Tasks() {
+				sum += c.TaskTime(i)
+			}
+			if sum != end-begin {
+				t.Errorf("the accounts add up to %v, want %v", sum, end-begin)
+			}
+		})
+	}
+}
+
+func TestMeasurementsBeginAndEndWhereTheyAreAskedTo(t *testing.T) {
+	r := start(t, chip(), preview(), strategy(t, "range"), 200*sim.Millisecond)
+	for i := range 4 {
 		r.sys.Fabric.ResetStats()
-		r.sys.Core.Reset(200 * sim.Millisecond)
-		r.graph.Reset()
-		r.run(t, 700*sim.Millisecond)
-		r.sys.Core.Close(700 * sim.Millisecond)
-		c := r.sys.Core
-		sum := c.Time(cpu.Idle) + c.Time(cpu.Driver) + c.Time(cpu.Maint) + c.Time(cpu.Interrupt)
-		for i := range c.Tasks() {
-			sum += c.TaskTime(i)
-			t.Log(c.Tasks()[i], c.TaskTime(i))
+		r.run(t, sim.Time(i+3)*100*sim.Millisecond)
+		// 100 ms hold 12 828.4 intervals of 1294 clocks: the memory is neither behind nor ahead.
+		if n := r.sys.DRAM.Stats().Refresh; n < 12828 || n > 12829 {
+			t.Errorf("%d refreshes in 100 ms, want 12828 or 12829", n)
 		}
-		if sum != 500*sim.Millisecond {
-			t.Errorf("%s: the accounts add up to %v, want 500ms", name, sum)
+	}
+}
+
+func TestFramesFlowFromSensorToPanel(t *testing.T) {
+	r := start(t, chip(), preview(), strategy(t, "range"), 500*sim.Millisecond)
+	cam, screen := r.graph.Cameras()[0].Stats(), r.graph.Screens()[0].Stats()
+	// The sensor completes its 14th frame at 468 ms; the first frames pass while the application sets up.
+	if cam.Captured < 12 || cam.Overflowed != 0 {
+		t.Errorf("camera: %+v", cam)
+	}
+	if screen.Displayed+2 < cam.Captured || screen.Underflows != 0 {
+		t.Errorf("display: %+v for camera %+v", screen, cam)
+	}
+	for _, l := range r.graph.Results().Latency {
+		// A frame takes 32.6 ms to leave the sensor and at most a refresh and some to reach the panel.
+		if l < 33*sim.Millisecond || l > 90*sim.Millisecond {
+			t.Errorf("latency %v", l)
 		}
-		t.Logf("%s: isp %+v display %+v", name, r.graph.Cameras()[0].Stats(), r.graph.Screens()[0].Stats())
-		t.Logf("  idle %v driver %v maint %v irq %v irqoff %v", c.Time(cpu.Idle), c.Time(cpu.Driver), c.Time(cpu.Maint), c.Time(cpu.Interrupt), c.IRQOffMax())
-		t.Logf("  stats %+v", c.Stats())
-		t.Logf("  violations %v tasks %v", r.seen.count, r.graph.Tasks())
-		t.Logf("  dram %+v", r.sys.DRAM.Stats())
-		for i, m := range r.sys.Masters() {
-			st := r.sys.Fabric.Stats(bus.Master(i))
-			t.Logf("  %s r %d w %d mean %.0f p99 %d", m, st.BytesRead, st.BytesWritten, float64(st.Latency.Sum())/1000/float64(max(1, st.Latency.Count())), st.Latency.Quantile(990))
-		}
-		t.Logf("  events %d grants %d latency %v", r.sys.Engine.Events(), r.sys.Fabric.Grants(), r.graph.Results().Latency[:3])
+	}
+}
+
+func TestAFullDisplayQueueStopsTheCameraNotTheMachine(t *testing.T) {
+	app := preview()
+	app.Buffers[0].Count = 2
+	app.Stages[1].Every = 1
+	app.Stages[1].Read.Compute = 40_000 // 40 cycles a byte: some 19 ms a frame, while the camera has one other buffer
+	r := start(t, chip(), app, strategy(t, "range"), 600*sim.Millisecond)
+	cam := r.graph.Cameras()[0].Stats()
+	if cam.Dropped < 5 {
+		t.Errorf("camera: %+v, want frames dropped for want of a buffer", cam)
+	}
+	if cam.Captured < 5 {
+		t.Errorf("camera: %+v, want it to go on", cam)
 	}
 }
