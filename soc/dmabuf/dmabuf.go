@@ -229,36 +229,29 @@ func (b *Buffer) MapUser(t *cpu.Thread) (*cpu.Mapping, error) {
 // implicit fences are waited for.
 func (b *Buffer) BeginCPUAccess(t *cpu.Thread, dir dmaapi.Direction) {
 	t.Syscall(func() {
-		b.alloc.stats.CPUAccess++
-		switch {
-		case b.Exporter == SystemHeap:
-			for _, at := range b.attachments {
-				if at.mapped {
-					b.alloc.api.SyncForCPU(t, b.Buffer, at.Importer.DeviceName(), dir)
-				}
-			}
-		case b.Exporter.IsQueue():
-			b.alloc.api.SyncForCPU(t, b.Buffer, b.Owner, b.Direction)
-		}
+		b.cpuAccess(t, dir, b.alloc.api.SyncForCPU)
 		b.Resv.Wait(t, dir != dmaapi.FromDevice)
 	})
 }
 
 // EndCPUAccess is DMA_BUF_IOCTL_SYNC with END.
 func (b *Buffer) EndCPUAccess(t *cpu.Thread, dir dmaapi.Direction) {
-	t.Syscall(func() {
-		b.alloc.stats.CPUAccess++
-		switch {
-		case b.Exporter == SystemHeap:
-			for _, at := range b.attachments {
-				if at.mapped {
-					b.alloc.api.SyncForDevice(t, b.Buffer, at.Importer.DeviceName(), dir)
-				}
+	t.Syscall(func() { b.cpuAccess(t, dir, b.alloc.api.SyncForDevice) })
+}
+
+// cpuAccess is the exporter's hook: it syncs each mapped attachment, the queue's own mapping, or nothing.
+func (b *Buffer) cpuAccess(t *cpu.Thread, dir dmaapi.Direction, sync func(*cpu.Thread, *dmaapi.Buffer, string, dmaapi.Direction)) {
+	b.alloc.stats.CPUAccess++
+	switch {
+	case b.Exporter == SystemHeap:
+		for _, at := range b.attachments {
+			if at.mapped {
+				sync(t, b.Buffer, at.Importer.DeviceName(), dir)
 			}
-		case b.Exporter.IsQueue():
-			b.alloc.api.SyncForDevice(t, b.Buffer, b.Owner, b.Direction)
 		}
-	})
+	case b.Exporter.IsQueue():
+		sync(t, b.Buffer, b.Owner, b.Direction)
+	}
 }
 
 // MappingsUnused counts device and CPU mappings that were made and never used.

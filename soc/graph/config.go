@@ -57,9 +57,6 @@ func (f Format) BytesPerPixel() int {
 	return 2
 }
 
-// YUV tells whether the format needs a video overlay to be displayed.
-func (f Format) YUV() bool { return f == "uyvy" || f == "yuyv" }
-
 // Layout is how physical pages are laid out.
 type Layout string
 
