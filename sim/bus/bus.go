@@ -68,9 +68,9 @@ const (
 // IsWrite tells whether the data flows towards memory.
 func (k Kind) IsWrite() bool { return k == Write || k == WriteBack }
 
-// A Source is the initiator behind a port. Granted is called when the last burst of the port's transfer has been granted: done is when its data
-// is complete at the initiator (a read), or in memory and acknowledged (a write). The source may Issue the next transfer at once, for any time at or after the grant; the port itself
-// holds it back while too many bursts are in flight. Effects on other components belong in events scheduled for done.
+// A Source is the initiator behind a port. Granted is called when the last burst of the port's transfer has been granted: done is when its data is complete at the initiator (a read), or in
+// memory and acknowledged (a write). The source may Issue the next transfer at once. Its time may lie before the grant, for data that has been waiting, but the times a port is given must not
+// decrease; the port itself holds a burst back while too many are in flight. Effects on other components belong in events scheduled for done.
 type Source interface {
 	Granted(p *Port, done sim.Time)
 }

@@ -117,8 +117,10 @@ func TestTimingHoldsToTheClock(t *testing.T) {
 		{"tWR before a refresh", func(c *Config) { c.TREFI, c.TRFC, c.TWR = 100*ns, 20*ns, 6*ns }, []op{{99, 0, 0, true}}, op{bank: 1}, 99 + 13 + 6 + 3 + 20, closed},
 		{"of missed refreshes only the first precharges", func(c *Config) { c.TREFI, c.TRFC = 100*ns, 20*ns }, []op{{0, 0, 0, false}}, op{}, 320, closed},
 		{
-			"late refreshes come back to back", func(c *Config) { c.TREFI, c.TRFC, c.TWR = 100*ns, 60*ns, 50*ns }, []op{{99, 0, 0, true}},
-			op{}, 99 + 13 + 50 + 3 + 2*60, closed,
+			"late refreshes come back to back", func(c *Config) { c.TREFI, c.TRFC, c.TWR = 100*ns, 60*ns, 50*ns },
+			[]op{{99, 0, 0, true}},
+			op{},
+			99 + 13 + 50 + 3 + 2*60, closed,
 		},
 	}
 	for _, tt := range tests {
@@ -150,6 +152,9 @@ func TestRefreshClosesAllRows(t *testing.T) {
 		t.Fatalf("a clock before the refresh: %+v, want a row hit and no refresh", s)
 	}
 	c.Serve(1294, at(0, 0, 0), 64, false)
+	if s := c.Stats(); s.RowClosed != 5 || s.Refresh != 1 {
+		t.Fatalf("at the refresh: %+v, want the fifth row closed and one refresh", s)
+	}
 	for b := range 4 {
 		c.Serve(1400, at(b, 0, 0), 64, false)
 	}
