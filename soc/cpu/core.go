@@ -158,8 +158,8 @@ func (c *Core) Time(cat Category) sim.Time { return c.ledger[cat] }
 // IRQOffMax returns the longest stretch with interrupts off since the last reset.
 func (c *Core) IRQOffMax() sim.Time { return c.irqOffMax }
 
-// Reset starts the accounts anew at now, which must be the engine's time. Work already charged beyond now stays in the new accounts. The core runs ahead of the engine up to its next event: an event
-// at now, whatever it does, keeps that within one operation, as exact shares and counters need.
+// Reset starts the accounts anew at now, up to which the engine has run. Work already charged beyond now stays in the new accounts. The core runs ahead of the engine up to its next event: one at now
+// that is still pending, whatever it does, keeps that within one operation, as exact shares and counters need.
 func (c *Core) Reset(now sim.Time) {
 	clear(c.ledger)
 	if c.l > now {
@@ -172,7 +172,7 @@ func (c *Core) Reset(now sim.Time) {
 	c.caches.ResetCounters()
 }
 
-// Close settles the accounts at now, the end of the run, so that they add up to the time since the last reset. As for Reset there should be an event at now.
+// Close settles the accounts at now, the end of the run, so that they add up to the time since the last reset. As for Reset an event at now should be pending.
 func (c *Core) Close(now sim.Time) {
 	if c.l > now {
 		c.ledger[c.last] -= c.l - now
