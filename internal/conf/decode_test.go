@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -304,44 +303,45 @@ func TestEditDistanceCountsSwapsOnce(t *testing.T) {
 	}
 }
 
-// TestLargeFilesTakeLinearTime compares a file with one eight times as large,
-// the best of two runs each: work that grows by the square takes 64 times as long.
-func TestLargeFilesTakeLinearTime(t *testing.T) {
-	repeat := func(n int, format string) string {
-		var b strings.Builder
-		for i := range n {
-			fmt.Fprintf(&b, format, i)
-		}
-		return b.String()
+// largeFiles are files that could take more than linear time, by the number of their settings.
+var largeFiles = []struct {
+	name string
+	text func(n int) string
+}{
+	{"unknown keys", func(n int) string { return repeat(n, "k%d: 1\n") }},
+	{"named items", func(n int) string { return minimal + "stages:\n" + repeat(n/2, " - {name: s%d, every: 2}\n") }},
+	{"items by key", func(n int) string { return minimal + "buffers:\n" + repeat(n/2, " b%d: {count: 1}\n") }},
+	{"open brackets on one line", func(n int) string { return "a: [" + strings.Repeat("[], ", n) }},
+	{"mistakes on one line", func(n int) string { return "{" + repeat(n, "k%d: 1, ") + "}" }},
+}
+
+func repeat(n int, format string) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, format, i)
 	}
-	tests := []struct {
-		name string
-		text func(n int) string
-	}{
-		{"unknown keys", func(n int) string { return repeat(n, "k%d: 1\n") }},
-		{"named items", func(n int) string { return minimal + "stages:\n" + repeat(n/2, " - {name: s%d, every: 2}\n") }},
-		{"items by key", func(n int) string { return minimal + "buffers:\n" + repeat(n/2, " b%d: {count: 1}\n") }},
-		{"open brackets on one line", func(n int) string { return "a: [" + strings.Repeat("[], ", n) }},
-		{"mistakes on one line", func(n int) string { return "{" + repeat(n, "k%d: 1, ") + "}" }},
-	}
-	for _, test := range tests {
-		took := func(n int) (best time.Duration) {
-			text := test.text(n)
-			for i := range 2 {
-				start := time.Now()
-				_, _, err := decode(text)
-				if d := time.Since(start); i == 0 || d < best {
-					best = d
-				}
-				if err != nil && len(err.Error()) > 20_000 {
-					t.Errorf("%s: an error text of %d bytes", test.name, len(err.Error()))
-				}
-			}
-			return best
+	return b.String()
+}
+
+func TestTheErrorsOfALargeFileFitOnAScreen(t *testing.T) {
+	for _, file := range largeFiles {
+		if _, _, err := decode(file.text(32_000)); err != nil && len(err.Error()) > 20_000 {
+			t.Errorf("%s: an error text of %d bytes", file.name, len(err.Error()))
 		}
-		small, large := took(4_000), took(32_000)
-		if large > 20*small+250*time.Millisecond {
-			t.Errorf("%s: %v, and %v for eight times as much", test.name, small, large)
+	}
+}
+
+// BenchmarkLargeFile shows the rate for files of two sizes side by side: work that grows by the square would have an eighth of the rate for the larger.
+func BenchmarkLargeFile(b *testing.B) {
+	for _, file := range largeFiles {
+		for _, n := range []int{4_000, 32_000} {
+			b.Run(fmt.Sprintf("%s/%d", file.name, n), func(b *testing.B) {
+				text := file.text(n)
+				for b.Loop() {
+					_, _, _ = decode(text)
+				}
+				b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "settings/s")
+			})
 		}
 	}
 }
