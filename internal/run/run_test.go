@@ -245,6 +245,16 @@ func TestEveryExporterIsCoherentUnderRange(t *testing.T) {
 	}
 }
 
+func TestAMemoryThatIsTooSlowOverflowsTheCameraAndCostsFrames(t *testing.T) {
+	d := under(t, load(t, "zero-copy", append(short, "soc.dram.clock=25MHz")...), "none")[0]
+	if value(d, "isp.overflows") == 0 || value(d, "frames.dropped") == 0 {
+		t.Errorf("%d overflows, %d frames dropped, want some of both", value(d, "isp.overflows"), value(d, "frames.dropped"))
+	}
+	if n := value(d, "coherency.violations"); n != 0 {
+		t.Errorf("%d violations: a lost frame is not a coherency error", n)
+	}
+}
+
 func TestARunEndsWithTheLastFrameAskedFor(t *testing.T) {
 	d := under(t, load(t, "camera-preview", "run.frames=3"), "range")[0]
 	if n := value(d, "frames.captured"); n != 3 {
