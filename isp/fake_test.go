@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"socsim/iommu"
 	"socsim/sim"
 	"socsim/sim/bus"
 )
@@ -15,6 +16,22 @@ var (
 
 	preview = Output{Width: 864, Height: 656, BytesPerPixel: 2, Stride: 1728}
 )
+
+// defaultConfig is the ISP of an OMAP34xx with an interconnect of 166 MHz.
+func defaultConfig() Config {
+	return Config{
+		ProcessingClock:    83_000_000,
+		PortBytes:          1024,
+		DataUnit:           256,
+		Outstanding:        4,
+		CropColumns:        10,
+		CropLines:          4,
+		MaxPreviewWidth:    3300,
+		MaxOutputWidth:     3312,
+		MaxOutputWidth7Tap: 1650,
+		MMU:                iommu.Config{Entries: 8, Format: iommu.OMAP, HitCycles: 1},
+	}
+}
 
 const holder bus.Master = 7
 

@@ -47,36 +47,19 @@ const LinePorts = 4
 
 // Config describes the ISP. It is validated once, by New.
 type Config struct {
-	ProcessingClock    units.Hertz `conf:"processing_clock" doc:"Clock of CCDC, preview engine and resizer: half the interconnect's. It bounds the sensor's pixel clock and the resizer's output rate."`
-	PortBytes          units.Bytes `conf:"port_bytes" doc:"Storage of each resizer line port in the shared buffer logic."`
-	DataUnit           units.Bytes `conf:"data_unit" doc:"Size of the units in which the shared buffer logic writes to memory."`
-	Outstanding        int         `conf:"outstanding" doc:"Bursts that the ISP may have in flight on the interconnect (estimated)."`
-	CropColumns        int         `conf:"crop_columns" doc:"Columns that the preview engine's filters consume, half on each side."`
-	CropLines          int         `conf:"crop_lines" doc:"Lines that the preview engine's filters consume, half at the top and half at the bottom."`
-	MaxPreviewWidth    int         `conf:"max_preview_width" doc:"Widest output of the preview engine, in pixels."`
-	MaxOutputWidth     int         `conf:"max_output_width" doc:"Widest output of the resizer with 4 vertical taps (down to half the height), in pixels."`
-	MaxOutputWidth7Tap int         `conf:"max_output_width_7tap" doc:"Widest output of the resizer with 7 vertical taps (below half the height), in pixels."`
+	ProcessingClock units.Hertz `conf:"processing_clock" doc:"Clock of CCDC, preview engine and resizer: half the interconnect's. It bounds the sensor's pixel clock and the resizer's output rate."`
+	PortBytes       units.Bytes `conf:"port_bytes" doc:"Storage of each resizer line port in the shared buffer logic."`
+	DataUnit        units.Bytes `conf:"data_unit" doc:"Size of the units in which the shared buffer logic writes to memory."`
+	Outstanding     int         `conf:"outstanding" doc:"Bursts that the ISP may have in flight on the interconnect (estimated)."`
+	// The crop is that of the preview engine's filters at most (isppreview.c, PREV_MARGIN_*: 10 columns, 4 lines). The driver crops 4 columns more for an input from the CCDC, and 4 columns and
+	// 4 lines more for a Bayer format.
+	CropColumns        int `conf:"crop_columns" doc:"Columns that the preview engine's filters consume, half on each side."`
+	CropLines          int `conf:"crop_lines" doc:"Lines that the preview engine's filters consume, half at the top and half at the bottom."`
+	MaxPreviewWidth    int `conf:"max_preview_width" doc:"Widest output of the preview engine, in pixels."`
+	MaxOutputWidth     int `conf:"max_output_width" doc:"Widest output of the resizer with 4 vertical taps (down to half the height), in pixels."`
+	MaxOutputWidth7Tap int `conf:"max_output_width_7tap" doc:"Widest output of the resizer with 7 vertical taps (below half the height), in pixels."`
 
 	MMU iommu.Config `conf:"mmu" doc:"MMU between the shared buffer logic and the interconnect."`
-}
-
-// DefaultConfig returns the ISP of an OMAP34xx (ES2 and later) with an interconnect of 166 MHz. The bursts in flight and the latency of the MMU are estimates.
-//
-// The crop is that of the preview engine's filters at most (isppreview.c, PREV_MARGIN_*: 10 columns, 4 lines). The driver crops 4 columns more for an input from the CCDC, and 4 columns and
-// 4 lines more for a Bayer format.
-func DefaultConfig() Config {
-	return Config{
-		ProcessingClock:    83_000_000,
-		PortBytes:          1024,
-		DataUnit:           256,
-		Outstanding:        4,
-		CropColumns:        10,
-		CropLines:          4,
-		MaxPreviewWidth:    3300,
-		MaxOutputWidth:     3312,
-		MaxOutputWidth7Tap: 1650,
-		MMU:                iommu.Config{Entries: 8, Format: iommu.OMAP, HitCycles: 1},
-	}
 }
 
 // Validate reports the first setting that makes no sense.

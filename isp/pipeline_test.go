@@ -24,7 +24,7 @@ var (
 )
 
 func TestFrameWithoutABufferIsDropped(t *testing.T) {
-	r := newRig(t, DefaultConfig(), small, smallOut)
+	r := newRig(t, defaultConfig(), small, smallOut)
 	r.OnFrameStart = func(e FrameStart) { r.starts = append(r.starts, e) }
 	r.Start(0)
 	r.run(25 * sim.Millisecond) // frames at 0, 10 and 20 ms; one buffer
@@ -43,7 +43,7 @@ func TestFrameWithoutABufferIsDropped(t *testing.T) {
 }
 
 func TestBufferArmedDuringAFrameIsLatchedByTheNext(t *testing.T) {
-	r := newRig(t, DefaultConfig(), small, smallOut)
+	r := newRig(t, defaultConfig(), small, smallOut)
 	r.OnFrameStart = func(e FrameStart) {
 		r.starts = append(r.starts, e)
 		if e.Seq == 0 {
@@ -62,7 +62,7 @@ func TestBufferArmedDuringAFrameIsLatchedByTheNext(t *testing.T) {
 }
 
 func TestDisarmedBufferIsNotUsed(t *testing.T) {
-	r := newRig(t, DefaultConfig(), small, smallOut)
+	r := newRig(t, defaultConfig(), small, smallOut)
 	r.Disarm()
 	r.Start(0)
 	r.run(5 * sim.Millisecond)
@@ -72,7 +72,7 @@ func TestDisarmedBufferIsNotUsed(t *testing.T) {
 }
 
 func TestFrameStillOnItsWayAtTheNextStartIsCutShort(t *testing.T) {
-	r := newRig(t, DefaultConfig(), small, smallOut)
+	r := newRig(t, defaultConfig(), small, smallOut)
 	var order []string
 	start, done := r.OnFrameStart, r.OnFrameDone
 	r.OnFrameStart = func(e FrameStart) { order = append(order, "start"); start(e) }
@@ -105,7 +105,7 @@ func (c cancelBus) Cancel() { c.port.Cancel() }
 
 func TestAbandonedUnitIsWithdrawnFromAPortThatCan(t *testing.T) {
 	for _, withdraw := range []bool{false, true} {
-		r := newRig(t, DefaultConfig(), small, smallOut)
+		r := newRig(t, defaultConfig(), small, smallOut)
 		if withdraw {
 			r.SetPort(cancelBus{r.bus})
 		}
@@ -135,9 +135,9 @@ func TestAbandonedUnitIsWithdrawnFromAPortThatCan(t *testing.T) {
 func lastDone(t *testing.T, at sim.Time) *rig {
 	s := small
 	s.FrameTotal = 52 // no vertical blanking
-	r := newRig(t, DefaultConfig(), s, smallOut)
+	r := newRig(t, defaultConfig(), s, smallOut)
 	r.ideal(0)
-	ready := produced(DefaultConfig(), s, smallOut, 0, 0, 47, 127)
+	ready := produced(defaultConfig(), s, smallOut, 0, 0, 47, 127)
 	r.bus.latency = at - ready
 	r.Start(0)
 	r.run(s.FrameTime() + 100*sim.Nanosecond)
@@ -164,7 +164,7 @@ func TestFrameCompleteAPicosecondAfterTheStartOfTheNextOverflows(t *testing.T) {
 }
 
 func TestStopEndsTheStreamAtOnce(t *testing.T) {
-	r := newRig(t, DefaultConfig(), small, smallOut)
+	r := newRig(t, defaultConfig(), small, smallOut)
 	r.Start(0)
 	r.run(13 * sim.Millisecond)
 	written := len(r.bus.log)
@@ -180,7 +180,7 @@ func TestStopEndsTheStreamAtOnce(t *testing.T) {
 }
 
 func TestStoppedStreamStartsAgainAtSequenceZero(t *testing.T) {
-	r := newRig(t, DefaultConfig(), small, smallOut)
+	r := newRig(t, defaultConfig(), small, smallOut)
 	r.Start(0)
 	r.run(13 * sim.Millisecond)
 	r.Stop()
@@ -197,7 +197,7 @@ func TestStoppedStreamStartsAgainAtSequenceZero(t *testing.T) {
 
 func TestStreamCanBeStoppedFromItsCallbacks(t *testing.T) {
 	for _, late := range []bool{false, true} {
-		r := newRig(t, DefaultConfig(), small, smallOut)
+		r := newRig(t, defaultConfig(), small, smallOut)
 		if late {
 			r.bus.stallFrom, r.bus.stallTo = 3*sim.Millisecond, 12*sim.Millisecond
 		}
@@ -211,7 +211,7 @@ func TestStreamCanBeStoppedFromItsCallbacks(t *testing.T) {
 }
 
 func TestResetForgetsTheWarmUp(t *testing.T) {
-	r := newRig(t, DefaultConfig(), small, smallOut)
+	r := newRig(t, defaultConfig(), small, smallOut)
 	r.bus.stallFrom, r.bus.stallTo = 3*sim.Millisecond, 4*sim.Millisecond
 	r.Start(0)
 	r.run(9500 * sim.Microsecond)
@@ -226,7 +226,7 @@ func TestResetForgetsTheWarmUp(t *testing.T) {
 }
 
 func TestOverflowRecordsAreBoundedAndCountsAreNot(t *testing.T) {
-	cfg := DefaultConfig()
+	cfg := defaultConfig()
 	cfg.PortBytes = 256
 	r := newRig(t, cfg, et8ek8, preview)
 	r.bus.latency = 20 * sim.Microsecond
@@ -238,7 +238,7 @@ func TestOverflowRecordsAreBoundedAndCountsAreNot(t *testing.T) {
 }
 
 func TestRunningPipelineAllocatesNothing(t *testing.T) {
-	r := newRig(t, DefaultConfig(), small, smallOut)
+	r := newRig(t, defaultConfig(), small, smallOut)
 	r.bus.mute = true
 	r.bus.gap = tiny
 	r.OnFrameStart = func(FrameStart) { r.Arm(target, 0) }
@@ -255,7 +255,7 @@ func TestRunningPipelineAllocatesNothing(t *testing.T) {
 }
 
 func TestMisalignedBufferPanics(t *testing.T) {
-	r := newRig(t, DefaultConfig(), small, smallOut)
+	r := newRig(t, defaultConfig(), small, smallOut)
 	defer func() {
 		if recover() == nil {
 			t.Error("armed")
@@ -272,7 +272,7 @@ func BenchmarkFrame(b *testing.B) {
 		out    Output
 	}{{"864x656", et8ek8, preview}, {"2592x1968-quarter", full, uyvy(644, 490)}} {
 		b.Run(c.name, func(b *testing.B) {
-			r := newRig(b, DefaultConfig(), c.sensor, c.out)
+			r := newRig(b, defaultConfig(), c.sensor, c.out)
 			r.bus.mute = true
 			r.OnFrameStart = func(FrameStart) { r.Arm(target, 0) }
 			r.OnFrameDone = nil

@@ -33,7 +33,7 @@ func TestRatiosAreThoseOfTheDriver(t *testing.T) {
 		// 4 taps give 513, 7 taps 509: the smaller ratio is taken, with the equations of 4 taps.
 		{640, 418, uyvy(640, 208), "640x418 -> 640x208: ratio 253/256 by 509/256, uses 638x415 of the input"},
 	} {
-		r, err := NewResizer(DefaultConfig(), c.width, c.height, c.out)
+		r, err := NewResizer(defaultConfig(), c.width, c.height, c.out)
 		if err != nil {
 			t.Errorf("%dx%d: %v", c.width, c.height, err)
 			continue
@@ -45,7 +45,7 @@ func TestRatiosAreThoseOfTheDriver(t *testing.T) {
 }
 
 func TestInputLeftOverIsCutEvenly(t *testing.T) {
-	r, err := NewResizer(DefaultConfig(), 640, 418, uyvy(640, 208))
+	r, err := NewResizer(defaultConfig(), 640, 418, uyvy(640, 208))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestScalingBeyondTheResizerIsRefused(t *testing.T) {
 		{640, 480, Output{Width: 640, Height: 480, BytesPerPixel: 4, Stride: 2560}, "4 bytes per pixel"},
 		{640, 480, uyvy(640, 1), "want at least 16x2"},
 	} {
-		_, err := NewResizer(DefaultConfig(), c.width, c.height, c.out)
+		_, err := NewResizer(defaultConfig(), c.width, c.height, c.out)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%dx%d to %dx%d: error %v, want %q", c.width, c.height, c.out.Width, c.out.Height, err, c.want)
 		}
@@ -87,7 +87,7 @@ func TestRatioIsTheLargestThatTheInputSuffices(t *testing.T) {
 		width, height := rapid.IntRange(32, 4095).Draw(t, "width"), rapid.IntRange(32, 4095).Draw(t, "height")
 		ow := rapid.IntRange(max(16, (width+3)/4), min(width*4, 1648)).Draw(t, "ow") &^ 7
 		oh := rapid.IntRange(max(2, (height+3)/4), min(height*4, 4095)).Draw(t, "oh")
-		r, err := NewResizer(DefaultConfig(), width, height, uyvy(ow, oh))
+		r, err := NewResizer(defaultConfig(), width, height, uyvy(ow, oh))
 		if err != nil {
 			return // at the very ends of the range
 		}
@@ -132,7 +132,7 @@ func TestRatesOverTheClockAreRefused(t *testing.T) {
 		{"preview engine", func(c *Config, s *Sensor, o *Output) { c.MaxPreviewWidth = 853 }, "preview engine: output width 854 over the limit of 853"},
 		{"output width", func(c *Config, s *Sensor, o *Output) { c.MaxOutputWidth = 863 }, "over the limit of 863"},
 	} {
-		cfg, s, o := DefaultConfig(), et8ek8, preview
+		cfg, s, o := defaultConfig(), et8ek8, preview
 		c.change(&cfg, &s, &o)
 		_, err := New(sim.New(), cfg, s, o)
 		switch {
@@ -161,7 +161,7 @@ func TestImpossibleSettingsAreRefused(t *testing.T) {
 		{func(c *Config) { c.MaxOutputWidth = 0 }, "isp.max_output_width:"},
 		{func(c *Config) { c.MaxOutputWidth7Tap = 0 }, "isp.max_output_width_7tap"},
 	} {
-		cfg := DefaultConfig()
+		cfg := defaultConfig()
 		c.change(&cfg)
 		if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: error %v, want %q", cfg, err, c.want)

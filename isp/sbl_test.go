@@ -26,7 +26,7 @@ func TestEveryByteOfAFrameIsWrittenOnceAndInOrder(t *testing.T) {
 		{full, uyvy(644, 490)}, // a quarter
 		{full, Output{Width: 1280, Height: 720, BytesPerPixel: 1, Stride: 1280}},
 	} {
-		r := newRig(t, DefaultConfig(), c.sensor, c.out)
+		r := newRig(t, defaultConfig(), c.sensor, c.out)
 		r.Start(sim.Millisecond)
 		r.run(sim.Millisecond + c.sensor.FrameTime() - 1)
 		log := r.bus.log
@@ -61,7 +61,7 @@ func TestUnitsAreRequestedWhenTheirLastByteHasBeenProduced(t *testing.T) {
 		out            Output
 		columns, lines int
 	}{{et8ek8, preview, 10, 4}, {et8ek8, uyvy(848, 640), 18, 8}, {full, preview, 10, 4}, {full, uyvy(704, 1100), 18, 8}} {
-		cfg := DefaultConfig()
+		cfg := defaultConfig()
 		cfg.CropColumns, cfg.CropLines = c.columns, c.lines
 		r := newRig(t, cfg, c.sensor, c.out)
 		r.ideal(100 * sim.Nanosecond)
@@ -82,7 +82,7 @@ func TestUnitsAreRequestedWhenTheirLastByteHasBeenProduced(t *testing.T) {
 }
 
 func TestNothingIsRequestedWhileTheSensorBlanks(t *testing.T) {
-	r := newRig(t, DefaultConfig(), et8ek8, preview)
+	r := newRig(t, defaultConfig(), et8ek8, preview)
 	r.ideal(100 * sim.Nanosecond)
 	r.Start(0)
 	r.run(et8ek8.FrameTime() - 1)
@@ -101,7 +101,7 @@ func TestNothingIsRequestedWhileTheSensorBlanks(t *testing.T) {
 func TestLinesOnOneInputLineUseLinePortsSideBySide(t *testing.T) {
 	// Four times up in both directions: each input line makes four output lines.
 	s := Sensor{Width: 337, Height: 248, LineTotal: 2000, FrameTotal: 300, PixelClock: 10_000_000}
-	cfg := DefaultConfig()
+	cfg := defaultConfig()
 	out := uyvy(1280, 960)
 	r := newRig(t, cfg, s, out)
 	r.Start(0)
@@ -133,7 +133,7 @@ func TestFrameIsDoneWhenItsLastByteIsInMemory(t *testing.T) {
 		sensor Sensor
 		out    Output
 	}{{et8ek8, preview}, {full, preview}, {full, uyvy(1280, 960)}} {
-		cfg := DefaultConfig()
+		cfg := defaultConfig()
 		r := newRig(t, cfg, c.sensor, c.out)
 		const latency, origin = 321 * sim.Nanosecond, 7 * sim.Microsecond
 		r.ideal(latency)
@@ -157,7 +157,7 @@ func TestFrameIsDoneWhenItsLastByteIsInMemory(t *testing.T) {
 // edge runs a frame during which the bus grants nothing until the first unit can be done exactly at the time at which the fifth one's first byte is produced, plus extra.
 func edge(t *testing.T, extra sim.Time) (r *rig, first, request sim.Time) {
 	t.Helper()
-	cfg := DefaultConfig()
+	cfg := defaultConfig()
 	r = newRig(t, cfg, et8ek8, preview)
 	const latency = 100 * sim.Nanosecond
 	r.ideal(latency)
@@ -204,7 +204,7 @@ func TestOverflowLosesThatUnitAndMarksTheFrame(t *testing.T) {
 }
 
 func TestOverflowIsBlamedOnTheWaitThatCausedTheBacklog(t *testing.T) {
-	r := newRig(t, DefaultConfig(), et8ek8, preview)
+	r := newRig(t, defaultConfig(), et8ek8, preview)
 	r.bus.stall = func(at sim.Time) sim.Time {
 		if from := 10 * et8ek8.LineTime(); at >= from {
 			return max(at, from+9*sim.Microsecond)
@@ -227,7 +227,7 @@ func TestOverflowIsBlamedOnTheWaitThatCausedTheBacklog(t *testing.T) {
 func TestLargerPortsRideOutLongerStalls(t *testing.T) {
 	var lost []uint64
 	for _, slots := range []int{1, 2, 4, 8} {
-		cfg := DefaultConfig()
+		cfg := defaultConfig()
 		cfg.PortBytes = cfg.DataUnit * units.Bytes(slots)
 		r := newRig(t, cfg, et8ek8, preview)
 		r.bus.stall = func(at sim.Time) sim.Time { // every 100 us, 8 us of nothing
@@ -301,7 +301,7 @@ func TestOverflowsAreThoseOfAQueueReplayedByHand(t *testing.T) {
 	var seen int
 	rapid.Check(t, func(rt *rapid.T) {
 		s := Sensor{Width: 90, Height: 52, LineTotal: rapid.IntRange(100, 140).Draw(rt, "line_total"), FrameTotal: 100, PixelClock: 10_000_000}
-		cfg := DefaultConfig()
+		cfg := defaultConfig()
 		cfg.DataUnit = 32
 		cfg.PortBytes = cfg.DataUnit * 1 << rapid.IntRange(0, 3).Draw(rt, "log slots")
 		out := uyvy(rapid.IntRange(3, 32).Draw(rt, "width/8")*8, rapid.IntRange(15, 140).Draw(rt, "height"))

@@ -19,7 +19,7 @@ func TestFrameOfTheET8EK8ModeTakes33Point4656Milliseconds(t *testing.T) {
 func TestFrameStartsDoNotDrift(t *testing.T) {
 	// 96533333 Hz divides neither a line nor a frame into whole picoseconds.
 	s := Sensor{Width: 1296, Height: 984, LineTotal: 3192, FrameTotal: 1008, PixelClock: 96_533_333}
-	cfg := DefaultConfig()
+	cfg := defaultConfig()
 	cfg.ProcessingClock = 100_000_000
 	r := newRig(t, cfg, s, Output{Width: 640, Height: 480, BytesPerPixel: 2, Stride: 1280})
 	r.bus.mute = true

@@ -5,6 +5,7 @@ package soc
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"socsim/cachemodel"
 	"socsim/gpu"
@@ -22,31 +23,13 @@ import (
 
 // Cache is one level of cache.
 type Cache struct {
-	Size        units.Bytes `conf:"size" doc:"Capacity."`
-	Ways        int         `conf:"ways" doc:"Associativity."`
-	Line        units.Bytes `conf:"line" doc:"Line size; the same at all levels."`
-	Replacement Replacement `conf:"replacement" doc:"Which way of a full set is replaced."`
-	Write       WritePolicy `conf:"write" doc:"Whether stores stay in the cache (back) or go on to the next level (through)."`
-	Allocate    Allocate    `conf:"allocate" doc:"Whether a store that misses brings its line in."`
+	Size        units.Bytes            `conf:"size" doc:"Capacity."`
+	Ways        int                    `conf:"ways" doc:"Associativity."`
+	Line        units.Bytes            `conf:"line" doc:"Line size; the same at all levels."`
+	Replacement cachemodel.Replacement `conf:"replacement" doc:"Which way of a full set is replaced."`
+	Write       cachemodel.WritePolicy `conf:"write" doc:"Whether stores stay in the cache (back) or go on to the next level (through)."`
+	Allocate    cachemodel.Allocate    `conf:"allocate" doc:"Whether a store that misses brings its line in."`
 }
-
-// Replacement names a replacement policy.
-type Replacement string
-
-// Values lists the policies.
-func (Replacement) Values() []string { return []string{"lru", "random"} }
-
-// WritePolicy names a write policy.
-type WritePolicy string
-
-// Values lists the policies.
-func (WritePolicy) Values() []string { return []string{"back", "through"} }
-
-// Allocate names an allocation policy.
-type Allocate string
-
-// Values lists the policies.
-func (Allocate) Values() []string { return []string{"read", "read-write"} }
 
 // Memory is the physical memory.
 type Memory struct {
@@ -125,18 +108,12 @@ func (c Config) Validate() error {
 func (c Config) hierarchy(seed uint64) (*cachemodel.Hierarchy, error) {
 	cfg := cachemodel.Config{Versions: true, Seed: sim.Stream(seed, "cpu.caches").Uint64()}
 	for _, l := range []struct {
-		name  string
-		cache Cache
+		name string
+		Cache
 	}{{"l1d", c.L1D}, {"l2", c.L2}} {
-		level := cachemodel.LevelConfig{Size: int(l.cache.Size), Ways: l.cache.Ways, Line: int(l.cache.Line)}
-		var err error
-		if level.Replacement, err = cachemodel.ParseReplacement(string(l.cache.Replacement)); err == nil {
-			if level.Write, err = cachemodel.ParseWritePolicy(string(l.cache.Write)); err == nil {
-				level.Allocate, err = cachemodel.ParseAllocate(string(l.cache.Allocate))
-			}
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", l.name, err)
+		level := cachemodel.LevelConfig{Size: int(l.Size), Ways: l.Ways, Line: int(l.Line), Replacement: l.Replacement, Write: l.Write, Allocate: l.Allocate}
+		if err := (cachemodel.Config{Levels: []cachemodel.LevelConfig{level}}).Validate(); err != nil {
+			return nil, fmt.Errorf("%s: %s", l.name, strings.TrimPrefix(err.Error(), "cachemodel: level 0: "))
 		}
 		cfg.Levels = append(cfg.Levels, level)
 	}

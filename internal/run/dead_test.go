@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"socsim/cachemodel"
 	"socsim/internal/result"
 	"socsim/internal/scenario"
 	"socsim/sim"
@@ -90,6 +91,8 @@ func neighbour(t *testing.T, path string, v reflect.Value) string {
 		return units.Hertz(next(int64(x))).String()
 	case units.Cycles:
 		return units.Cycles(next(int64(x))).String()
+	case cachemodel.Replacement, cachemodel.WritePolicy, cachemodel.Allocate:
+		return map[string]string{"random": "lru", "back": "through", "read": "read-write"}[fmt.Sprint(x)]
 	case interface{ Values() []string }:
 		for _, other := range x.Values() {
 			if other != v.String() {

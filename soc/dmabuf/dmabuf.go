@@ -4,7 +4,7 @@
 //
 //   - system-heap: cached pages; begin and end of CPU access sync every mapped attachment, so k attachments cost k passes (drivers/dma-buf/heaps/system_heap.c).
 //   - vb2-sg: cached pages of a V4L2 queue; attachments stay mapped, the queue syncs at QBUF and in buffer-done, and CPU access brackets sync the queue's own mapping once
-//     (drivers/media/common/videobuf2/videobuf2-dma-sg.c).
+//     (drivers/media/common/videobuf2/videobuf2-dma-sg.c; its begin and end hooks are recalled, not looked up).
 //   - vb2-contig: contiguous memory of a V4L2 queue; coherent and never synced, unless it was asked for cached (V4L2_MEMORY_FLAG_NON_COHERENT); then like vb2-sg.
 //   - gem: contiguous coherent memory of a display or GPU driver; never synced.
 //

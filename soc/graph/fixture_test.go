@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"socsim/cachemodel"
 	"socsim/gpu"
 	"socsim/iommu"
 	"socsim/isp"
@@ -33,15 +34,18 @@ func chip() soc.Config {
 				MMIORead: 150 * sim.Nanosecond, MMIOWrite: 20 * sim.Nanosecond, Timeslice: 4 * sim.Millisecond,
 			},
 		},
-		L1D: soc.Cache{Size: 16 << 10, Ways: 4, Line: 64, Replacement: "random", Write: "back", Allocate: "read"},
-		L2:  soc.Cache{Size: 256 << 10, Ways: 8, Line: 64, Replacement: "random", Write: "back", Allocate: "read"},
+		L1D: soc.Cache{Size: 16 << 10, Ways: 4, Line: 64, Replacement: cachemodel.Random, Write: cachemodel.WriteBack, Allocate: cachemodel.ReadAllocate},
+		L2:  soc.Cache{Size: 256 << 10, Ways: 8, Line: 64, Replacement: cachemodel.Random, Write: cachemodel.WriteBack, Allocate: cachemodel.ReadAllocate},
 		L3:  l3.Config{Clock: 166e6, RequestCycles: 5, ResponseCycles: 3, Class1Weight: 2, Class2Weight: 1},
 		DRAM: dram.Config{
 			Clock: 166e6, Width: 4, Banks: 4, Row: 4096, Map: dram.RoBaCo, Burst: 4, CL: 3, CWL: 1, TRCD: 22500, TRP: 18000, TRAS: 42000, TRC: 66000, TRRD: 12000, TWR: 15000,
 			TWTR: 2, TRTW: 1, TRFC: 138000, TREFI: 7800 * sim.Nanosecond, LookAhead: 4,
 		},
 		Memory: soc.Memory{Size: 64 << 20, Reserved: 16 << 20, Fragmentation: 500000},
-		ISP:    soc.ISP{Config: isp.DefaultConfig()},
+		ISP: soc.ISP{Config: isp.Config{
+			ProcessingClock: 83e6, PortBytes: 1024, DataUnit: 256, Outstanding: 4, CropColumns: 10, CropLines: 4, MaxPreviewWidth: 3300, MaxOutputWidth: 3312,
+			MaxOutputWidth7Tap: 1650, MMU: iommu.Config{Entries: 8, Format: iommu.OMAP, HitCycles: 1},
+		}},
 		GPU: soc.GPU{
 			Config:   gpu.Config{Clock: 110670000, Tile: 16, JobCycles: 11000, TileCycles: 64, PixelsPerCycle: 1, TextureCache: 4096, Outstanding: 8},
 			BusClass: 2, MMU: iommu.Config{Entries: 16, Format: iommu.SGX, HitCycles: 1},
