@@ -1,6 +1,9 @@
 package cachemodel
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
 // cortexA8 is the data side of OMAP3430's core: 16 KiB of L1, 256 KiB of L2.
 func cortexA8(versions bool) Config {
@@ -22,6 +25,7 @@ func withLRU(c Config) Config {
 }
 
 func mustNew(b testing.TB, c Config) *Hierarchy {
+	b.Helper()
 	h, err := New(c)
 	if err != nil {
 		b.Fatal(err)
@@ -50,11 +54,11 @@ func BenchmarkReadL1Hit(b *testing.B) {
 			h := mustNew(b, kind.config)
 			b.ReportAllocs()
 			for i := range 1 << 9 {
-				h.Read(uint64(i) << 6 & 0x3fff)
+				h.Read(At(uint64(i)<<6&0x3fff), 4)
 			}
 			addr := uint64(0)
 			for b.Loop() {
-				h.Read(addr & 0x3fff)
+				h.Read(At(addr&0x3fff), 4)
 				addr += 64
 			}
 			report(b, "accesses/s", 1)
@@ -68,7 +72,7 @@ func BenchmarkReadL1HitWords(b *testing.B) {
 	b.ReportAllocs()
 	addr := uint64(0)
 	for b.Loop() {
-		h.Read(addr & 0x3fff)
+		h.Read(At(addr&0x3fff), 4)
 		addr += 4
 	}
 	report(b, "accesses/s", 1)
@@ -80,11 +84,11 @@ func BenchmarkWriteL1Hit(b *testing.B) {
 			h := mustNew(b, kind.config)
 			b.ReportAllocs()
 			for i := range 1 << 9 {
-				h.Read(uint64(i) << 6 & 0x3fff)
+				h.Read(At(uint64(i)<<6&0x3fff), 4)
 			}
 			addr := uint64(0)
 			for b.Loop() {
-				h.Write(addr&0x3fff, Version(addr), false)
+				h.Write(At(addr&0x3fff), 4, Version(addr))
 				addr += 64
 			}
 			report(b, "accesses/s", 1)
@@ -100,7 +104,7 @@ func BenchmarkReadL2Hit(b *testing.B) {
 			b.ReportAllocs()
 			addr := uint64(0)
 			for b.Loop() {
-				h.Read(addr & 0x1ffff)
+				h.Read(At(addr&0x1ffff), 4)
 				addr += 64
 			}
 			report(b, "accesses/s", 1)
@@ -116,7 +120,7 @@ func BenchmarkReadMemory(b *testing.B) {
 			b.ReportAllocs()
 			addr := uint64(0)
 			for b.Loop() {
-				h.Read(addr)
+				h.Read(At(addr), 4)
 				h.Filled(1)
 				addr += 64
 			}
@@ -131,12 +135,29 @@ func BenchmarkReadWriteMemory(b *testing.B) {
 	b.ReportAllocs()
 	addr := uint64(0)
 	for b.Loop() {
-		h.Read(addr)
+		h.Read(At(addr), 4)
 		h.Filled(1)
-		h.Write(addr, 2, false)
+		h.Write(At(addr), 4, 2)
 		addr += 64
 	}
 	report(b, "accesses/s", 2)
+}
+
+// Loads under the other colour in every round: the copy under the first is found and evicted.
+func BenchmarkReadResolvesAnAlias(b *testing.B) {
+	c := cortexA8(true)
+	c.Levels[0].Size *= 2 // two colours
+	c.Levels[0].Index, c.Levels[0].Aliases = VIPT, AliasesResolved
+	h := mustNew(b, c)
+	b.ReportAllocs()
+	addr, colour := uint64(0), uint64(0)
+	for b.Loop() {
+		h.Read(Address{addr | colour, addr}, 4)
+		if addr = (addr + 64) & 0xfff; addr == 0 {
+			colour ^= 0x1000
+		}
+	}
+	report(b, "accesses/s", 1)
 }
 
 // Maintenance over lines that are not there, as in a second invalidate of a frame.
@@ -145,7 +166,7 @@ func BenchmarkMaintainAbsent(b *testing.B) {
 	b.ReportAllocs()
 	addr := uint64(0)
 	for b.Loop() {
-		h.Maintain(Invalidate, addr)
+		h.Maintain(Invalidate, At(addr), PoC)
 		addr += 64
 	}
 	report(b, "lines/s", 1)
@@ -156,11 +177,11 @@ func BenchmarkMaintainPresent(b *testing.B) {
 	h := mustNew(b, withLRU(cortexA8(true)))
 	b.ReportAllocs()
 	for addr := uint64(0); addr < 16<<10; addr += 64 {
-		h.Read(addr)
+		h.Read(At(addr), 4)
 	}
 	addr := uint64(0)
 	for b.Loop() {
-		h.Maintain(Clean, addr&0x3fff)
+		h.Maintain(Clean, At(addr&0x3fff), PoC)
 		addr += 64
 	}
 	report(b, "lines/s", 1)
@@ -171,12 +192,12 @@ func BenchmarkMaintainDirty(b *testing.B) {
 	h := mustNew(b, withLRU(cortexA8(true)))
 	b.ReportAllocs()
 	for addr := uint64(0); addr < 16<<10; addr += 64 {
-		h.Read(addr)
+		h.Read(At(addr), 4)
 	}
 	addr := uint64(0)
 	for b.Loop() {
-		h.Write(addr&0x3fff, 1, false)
-		h.Maintain(Clean, addr&0x3fff)
+		h.Write(At(addr&0x3fff), 4, 1)
+		h.Maintain(Clean, At(addr&0x3fff), PoC)
 		addr += 64
 	}
 	report(b, "lines/s", 1)
@@ -203,4 +224,41 @@ func flushAll(h *Hierarchy) (slots int) {
 		}
 	}
 	return slots
+}
+
+// A flush of one level as a whole that holds 1000 dirty lines, spread over it, or
+// is full, every second line dirty. Filling it is not counted. "lines/s" counts
+// the slots, "ns/flush" is what one flush takes.
+func BenchmarkWholeFlush(b *testing.B) {
+	for _, size := range []int{256 << 10, 64 << 20} {
+		slots := size / 64
+		for _, fill := range []struct {
+			name  string
+			lines int
+			dirty int // one line in so many
+		}{{"1000-dirty", 1000, 1}, {"full", slots, 2}} {
+			b.Run(fmt.Sprintf("%dKiB/%s", size>>10, fill.name), func(b *testing.B) {
+				h := mustNew(b, Config{Levels: []LevelConfig{{Size: size, Ways: 8, Line: 64, Replacement: PLRU}}})
+				b.ReportAllocs()
+				stride := uint64(slots / fill.lines * 64)
+				for b.Loop() {
+					b.StopTimer()
+					for i := range fill.lines {
+						a := At(uint64(i) * stride)
+						h.Read(a, 4)
+						if i%fill.dirty == 0 {
+							h.Write(a, 4, 1)
+						}
+					}
+					b.StartTimer()
+					want := Total{uint64(slots), uint64(fill.lines), uint64(fill.lines / fill.dirty)}
+					if got := h.MaintainAll(CleanInvalidate, PoC); got != want {
+						b.Fatalf("flushed %+v, want %+v", got, want)
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N), "ns/flush")
+				report(b, "lines/s", slots)
+			})
+		}
+	}
 }

@@ -4,53 +4,97 @@ package cachemodel
 // it; 0 is also what it reports where there is none.
 type Version uint64
 
+// Address is where an access goes: the CPU's virtual address and the physical
+// one it is translated to. Only a virtually indexed level looks at the former.
+type Address struct{ Virtual, Physical uint64 }
+
+// At is the address of memory that is mapped one to one.
+func At(physical uint64) Address { return Address{physical, physical} }
+
 // Transfer is one transfer between the last level and memory.
 type Transfer struct {
-	Addr    uint64       // of the line
+	Addr    uint64 // of its first byte
+	Bytes   int
 	Version Version      // of the data written; 0 for a fetch
 	Kind    TransferKind // Fetch, WriteBack or Store
 }
 
 // Counters counts what arrived at one level. For every level but the first,
-// reads are the fills of the levels above and writes are the stores they
-// passed on and the dirty lines they gave up.
+// instruction fetches and reads are the fills of the levels above, and writes
+// are the stores they passed on and the dirty lines they gave up.
 type Counters struct {
-	ReadHits, ReadMisses, WriteHits, WriteMisses uint64
+	InstrHits, InstrMisses, ReadHits, ReadMisses, WriteHits, WriteMisses uint64
+	// Straddles is the accesses that arrived in more than one piece, because
+	// they crossed the level's lines.
+	Straddles uint64
 	// Writebacks is the dirty lines that left the level downwards, evicted or
 	// cleaned. A line that is dirty in two levels and cleaned by address
 	// leaves both.
 	Writebacks uint64
+	// BytesFromBelow is what the level fetched, BytesToBelow what it wrote back
+	// or passed on.
+	BytesFromBelow, BytesToBelow uint64
+	// AliasCopies is the lines installed while a copy lay under another colour
+	// or virtual address; AliasesResolved is the copies evicted for that.
+	AliasCopies, AliasesResolved uint64
 }
 
 // Hierarchy is the caches of one CPU. It is not safe for concurrent use. No
 // method allocates.
 type Hierarchy struct {
 	levels     []level
-	offset     uint64 // the address bits inside a line
+	first      *level // of levels
+	instr      *level // where fetches go: the instruction side, or the first level
+	split      bool   // whether the first level is
+	inner      int    // levels before the first outer one
+	unified    int    // levels before the point of unification
+	asStores   bool   // victims arrive at the next level as stores
+	inclusive  bool   // a level is
+	exclusive  bool   // a level is
 	hitVersion Version
-	traffic    []Transfer // the first crossed are of the last operation
-	crossed    int
-	installed  []int // per level, the slot the last access installed the line in
-	fresh      int   // the first level whose installed copy holds what memory supplied
+	settled    bool // whether hitVersion is
+	traffic    []Transfer
+	crossed    int // the first of traffic are of the last operation
+	fetched    bool
+	fetchedKey uint64
+	buffers    []evicted // per level, its eviction buffer
+	fresh      []int     // per level, the slot that holds what memory supplied, or -1
+	order      []int     // scratch of CopyBack, as long as a set
+	cursor     int       // where the test-and-clean loop goes on
 }
 
 // New returns an empty hierarchy, or an error that names the first setting of
-// the configuration that makes no sense. It takes 8 bytes a line, 8 more with
-// LRU, 8 more with versions.
+// the configuration that makes no sense. A line takes 8 bytes; 4 more with LRU
+// or FIFO, 4 with sub-blocks (8 if sectored), 8 with versions, 8 if it is
+// tagged virtually.
 func New(c Config) (*Hierarchy, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	n := len(c.Levels)
 	h := &Hierarchy{
-		levels:    make([]level, n),
-		offset:    uint64(c.Levels[0].Line - 1),
-		installed: make([]int, n),
-		// At most a fetch, one write-back for each level that makes room, and a store.
-		traffic: make([]Transfer, n+2),
+		levels:   make([]level, n),
+		inner:    n,
+		unified:  c.Unification,
+		asStores: c.VictimsAsStores || !c.uniform() || c.sectored(),
+		traffic:  make([]Transfer, 64),
+		fresh:    make([]int, n),
+		buffers:  make([]evicted, n),
 	}
 	for i, l := range c.Levels {
-		h.levels[i] = newLevel(l, c.Versions, c.Seed, uint64(i))
+		h.levels[i] = newLevel(c, l, c.Versions, uint64(i))
+		h.order = make([]int, 0, max(cap(h.order), l.Ways))
+		h.inclusive = h.inclusive || l.Inclusion == Inclusive
+		h.exclusive = h.exclusive || l.Inclusion == Exclusive
+		if l.Outer && h.inner == n {
+			h.inner = i
+		}
+	}
+	h.first = &h.levels[0]
+	h.instr = h.first
+	if c.Instruction != nil {
+		l := newLevel(c, *c.Instruction, false, uint64(n))
+		h.instr, h.split = &l, true
 	}
 	return h, nil
 }
@@ -58,8 +102,28 @@ func New(c Config) (*Hierarchy, error) {
 // Levels returns the number of levels, n. Level n is memory.
 func (h *Hierarchy) Levels() int { return len(h.levels) }
 
-// LineSize returns the bytes of a line.
-func (h *Hierarchy) LineSize() int { return int(h.offset) + 1 }
+// AllocatesForStores reports whether a level does.
+func (h *Hierarchy) AllocatesForStores() bool {
+	for k := range h.levels {
+		if h.levels[k].onStore {
+			return true
+		}
+	}
+	return false
+}
+
+// KeepsAliases reports whether the first level can hold a physical line under
+// several addresses, each copy with a life of its own.
+func (h *Hierarchy) KeepsAliases() bool {
+	l := h.first
+	return l.index == VIVT || l.index == VIPT && l.colours > 1 && !l.resolves
+}
+
+// Inner returns the number of levels before the first outer one.
+func (h *Hierarchy) Inner() int { return h.inner }
+
+// LineSize returns the bytes of a line of the first level.
+func (h *Hierarchy) LineSize() int { return int(h.first.offset) + 1 }
 
 // Sets returns the number of sets of a level.
 func (h *Hierarchy) Sets(level int) int { return int(h.levels[level].setMask) + 1 }
@@ -67,88 +131,84 @@ func (h *Hierarchy) Sets(level int) int { return int(h.levels[level].setMask) + 
 // Ways returns the number of ways of a level.
 func (h *Hierarchy) Ways(level int) int { return h.levels[level].ways }
 
-// Read loads something inside one line. It returns the level that had it, or
-// Levels() if memory must supply it: then Traffic holds a Fetch, and Filled
-// says which version came. On a miss the line is installed in every level
-// before the one that had it. O(ways) in each level asked.
-func (h *Hierarchy) Read(addr uint64) int {
-	key := addr&^h.offset | valid
+// Colours returns how many colours the first level has.
+func (h *Hierarchy) Colours() int { return int(h.first.colours) }
+
+// Read loads n bytes, all inside one line of the first level. It returns the
+// level that had them, or Levels() if memory must supply them: then Traffic
+// holds a Fetch, and Filled says which version came. On a miss the line is
+// installed on the way, as the inclusion of each level says. O(ways) in each
+// level asked.
+func (h *Hierarchy) Read(a Address, n int) int {
 	h.crossed = 0
-	l := &h.levels[0]
-	slot := l.find(key)
-	if slot < 0 {
-		return h.readMiss(key)
+	l := h.first
+	index, key := l.locate(a)
+	set := l.set(index)
+	slot := int(l.latest[set])
+	if l.slots[slot]&^dirty != key {
+		slot = l.useOther(set, key)
+	}
+	if slot < 0 || l.held != nil && !l.holds(slot, a.Physical, n) {
+		l.counters.ReadMisses++
+		return h.miss(l, false, a, n, slot)
 	}
 	l.counters.ReadHits++
-	l.touch(slot)
+	if l.versions != nil {
+		h.hitVersion = l.versions[slot]
+	}
+	return 0
+}
+
+// Fetch reads an instruction: as Read does, from the instruction side if the
+// first level is split. That side carries no versions.
+func (h *Hierarchy) Fetch(a Address, n int) int {
+	h.crossed = 0
+	l := h.instr
+	index, key := l.locate(a)
+	set := l.set(index)
+	slot := int(l.latest[set])
+	if l.slots[slot]&^dirty != key {
+		slot = l.useOther(set, key)
+	}
+	if slot < 0 || l.held != nil && !l.holds(slot, a.Physical, n) {
+		l.counters.InstrMisses++
+		return h.miss(l, true, a, n, slot)
+	}
+	l.counters.InstrHits++
 	h.hitVersion = l.version(slot)
 	return 0
 }
 
-func (h *Hierarchy) readMiss(key uint64) int {
-	h.levels[0].counters.ReadMisses++
-	from, v := h.supply(1, key)
-	h.hitVersion = v
-	h.install(0, from, key, v)
-	return from
-}
-
-// Write stores something inside one line, v being the write's version. It
-// returns the level that took the store, where the line is dirty now, or
-// Levels() if it went on to memory: then Traffic holds a Store. A level that
-// allocates for a store gets the line from below first, and Traffic holds a
-// Fetch if that was memory; unless wholeLine says that the store leaves
-// nothing of the old line. O(ways) in each level asked.
-func (h *Hierarchy) Write(addr uint64, v Version, wholeLine bool) int {
-	key := addr&^h.offset | valid
+// Write stores n bytes, all inside one line of the first level, v being the
+// write's version. It returns the level that took the store, where the line is
+// dirty now, or Levels() if it went on to memory: then Traffic holds a Store. A
+// level that allocates for a store gets the line from below first, and Traffic
+// holds a Fetch if that was memory; unless the store covers the line. O(ways) in
+// each level asked.
+func (h *Hierarchy) Write(a Address, n int, v Version) int {
 	h.crossed = 0
-	h.hitVersion = 0
-	asked := false // whether hitVersion is settled
-	for k := range h.levels {
-		l := &h.levels[k]
-		slot := l.find(key)
-		switch {
-		case slot >= 0:
-			l.counters.WriteHits++
-			if !asked {
-				h.hitVersion = l.version(slot)
-				asked = true
-			}
-			l.touch(slot)
-		case !l.onStore:
-			l.counters.WriteMisses++
-			continue
-		case wholeLine:
-			l.counters.WriteMisses++
-			slot = h.fill(k, key, v)
-		default:
-			l.counters.WriteMisses++
-			from, old := h.supply(k+1, key)
-			if !asked {
-				h.hitVersion = old
-				asked = true
-			}
-			h.install(k, from, key, old)
-			slot = h.installed[k]
-		}
-		l.setVersion(slot, v)
-		h.fresh = k + 1
-		if !l.through {
-			l.slots[slot] |= dirty
-			return k
-		}
+	l := h.first
+	slot := -1
+	if !l.through && l.soiled == nil {
+		slot = l.use(l.locate(a))
 	}
-	if h.levels[0].versions == nil {
-		v = 0
+	if slot < 0 {
+		h.fetched, h.settled, h.hitVersion = false, false, 0
+		return h.store(0, a, n, v, Store)
 	}
-	h.cross(Store, key, v)
-	return len(h.levels)
+	l.counters.WriteHits++
+	l.slots[slot] |= dirty
+	if l.versions != nil {
+		h.hitVersion = l.versions[slot]
+		l.versions[slot] = v
+	}
+	return 0
 }
 
 // HitVersion returns the version of the copy that the last Read or Write hit,
 // from before the write: of those it came upon, the one nearest the core. It
-// is 0 if there was none; so it is for a whole-line store that a level
-// allocated, as that looks no further.
+// is 0 if there was none; so it is for a store that covers the line in a level
+// that allocated it, as that looks no further.
 func (h *Hierarchy) HitVersion() Version { return h.hitVersion }
 
 // Filled says which version memory supplied for the line that the last Read or
@@ -156,38 +216,49 @@ func (h *Hierarchy) HitVersion() Version { return h.hitVersion }
 // write has written since. It must come before the next operation; without a
 // fetch it does nothing.
 func (h *Hierarchy) Filled(v Version) {
-	if h.crossed == 0 || h.traffic[0].Kind != Fetch {
+	if h.crossed == 0 || !h.fetched {
 		return
 	}
-	for k := h.fresh; k < len(h.levels); k++ {
-		h.levels[k].setVersion(h.installed[k], v)
+	for k, slot := range h.fresh {
+		// A victim may have pushed the copy out again.
+		if l := &h.levels[k]; slot >= 0 && l.slots[slot] != 0 && l.line(slot)|valid == h.fetchedKey {
+			l.setVersion(slot, v)
+		}
 	}
 }
 
 // Traffic returns what crossed between the last level and memory in the last
-// operation, in hardware's order: the fetch, the write-backs of victims, the
-// store. The slice is reused by the next operation.
+// operation, in hardware's order. The slice is reused by the next operation.
 func (h *Hierarchy) Traffic() []Transfer { return h.traffic[:h.crossed] }
 
 // Counters returns what arrived at a level since the last reset.
 func (h *Hierarchy) Counters(level int) Counters { return h.levels[level].counters }
+
+// InstructionCounters returns what arrived at the instruction side, if the
+// first level is split.
+func (h *Hierarchy) InstructionCounters() (Counters, bool) {
+	if !h.split {
+		return Counters{}, false
+	}
+	return h.instr.counters, true
+}
 
 // ResetCounters sets the counters of all levels to zero.
 func (h *Hierarchy) ResetCounters() {
 	for k := range h.levels {
 		h.levels[k].counters = Counters{}
 	}
+	h.instr.counters = Counters{}
 }
 
-// Probe returns the level and the version of the copy nearest the core, and
-// whether any level holds the line dirty, without changing anything. The level
-// is Levels() if there is no copy.
-func (h *Hierarchy) Probe(addr uint64) (level int, isDirty bool, v Version) {
-	key := addr&^h.offset | valid
+// Probe returns the level and the version of the copy nearest the core that
+// maintenance of the address would reach, and whether any level holds that line
+// dirty, without changing anything. The level is Levels() if there is no copy.
+func (h *Hierarchy) Probe(a Address) (level int, isDirty bool, v Version) {
 	level = len(h.levels)
 	for k := len(h.levels) - 1; k >= 0; k-- {
 		l := &h.levels[k]
-		if slot := l.find(key); slot >= 0 {
+		if slot := l.reach(a); slot >= 0 {
 			level, v = k, l.version(slot)
 			isDirty = isDirty || l.slots[slot]&dirty != 0
 		}
@@ -195,84 +266,50 @@ func (h *Hierarchy) Probe(addr uint64) (level int, isDirty bool, v Version) {
 	return level, isDirty, v
 }
 
+// Line is a line that a level holds.
+type Line struct {
+	Set, Way int
+	Tag      uint64 // the address that it is found by: virtual in a VIVT level, else physical
+	Physical uint64
+	Valid    uint32 // a bit for each sub-block
+	Dirty    uint32 // a bit for each sub-block
+	Version  Version
+}
+
 // Lines visits the lines a level holds, by set, then by way.
-func (h *Hierarchy) Lines(level int, visit func(addr uint64, dirty bool, v Version)) {
-	l := &h.levels[level]
+func (h *Hierarchy) Lines(level int, visit func(Line)) { h.levels[level].lines(visit) }
+
+// InstructionLines visits the lines that the instruction side holds.
+func (h *Hierarchy) InstructionLines(visit func(Line)) {
+	if h.split {
+		h.instr.lines(visit)
+	}
+}
+
+func (l *level) lines(visit func(Line)) {
 	for slot, word := range l.slots {
-		if word != 0 {
-			visit(word&^state, word&dirty != 0, l.version(slot))
+		if word == 0 {
+			continue
 		}
-	}
-}
-
-// supply looks for the line from level k on, as a load or a fill does, and
-// returns the level that has it and the version it has. If that is memory it
-// notes the fetch.
-func (h *Hierarchy) supply(k int, key uint64) (from int, v Version) {
-	for ; k < len(h.levels); k++ {
-		l := &h.levels[k]
-		if slot := l.find(key); slot >= 0 {
-			l.counters.ReadHits++
-			l.touch(slot)
-			return k, l.version(slot)
+		held := l.whole
+		if l.held != nil {
+			held = l.held[slot]
 		}
-		l.counters.ReadMisses++
+		visit(Line{
+			Set: slot / l.ways, Way: slot % l.ways, Tag: word &^ state, Physical: l.line(slot),
+			Valid: held, Dirty: l.soiledParts(slot), Version: l.version(slot),
+		})
 	}
-	h.cross(Fetch, key, 0)
-	return k, 0
-}
-
-// install fills the line, clean, into levels k to end-1, which do not hold it.
-// The nearest makes room first, so that no victim on its way down pushes out a
-// copy just installed.
-func (h *Hierarchy) install(k, end int, key uint64, v Version) {
-	h.fresh = k
-	for ; k < end; k++ {
-		h.installed[k] = h.fill(k, key, v)
-	}
-}
-
-// fill puts a clean line into a level that does not hold it, writes the victim
-// down if it is dirty, and returns the slot.
-func (h *Hierarchy) fill(k int, key uint64, v Version) int {
-	slot, old, oldVersion := h.levels[k].replace(key, v)
-	if old&dirty != 0 {
-		h.writeDown(k+1, old&^dirty, oldVersion)
-	}
-	return slot
-}
-
-// writeDown writes a whole dirty line that the level above gave up into level
-// k: over its copy, or into a slot of its own, whose victim goes down in turn.
-// A write-through level keeps a clean copy and passes the line on.
-func (h *Hierarchy) writeDown(k int, key uint64, v Version) {
-	for ; k < len(h.levels); k++ {
-		l := &h.levels[k]
-		var old uint64
-		var oldVersion Version
-		slot := l.find(key)
-		if slot >= 0 {
-			l.counters.WriteHits++
-			l.setVersion(slot, v)
-			l.touch(slot)
-		} else {
-			l.counters.WriteMisses++
-			slot, old, oldVersion = l.replace(key, v)
-		}
-		if l.through {
-			continue // its own victims are never dirty
-		}
-		l.slots[slot] |= dirty
-		if old&dirty == 0 {
-			return
-		}
-		key, v = old&^dirty, oldVersion
-	}
-	h.cross(WriteBack, key, v)
 }
 
 // cross notes a transfer between the last level and memory.
-func (h *Hierarchy) cross(kind TransferKind, key uint64, v Version) {
-	h.traffic[h.crossed] = Transfer{Addr: key &^ state, Version: v, Kind: kind}
+func (h *Hierarchy) cross(kind TransferKind, addr uint64, n int, v Version) {
+	if h.first.versions == nil {
+		v = 0
+	}
+	if h.crossed == len(h.traffic) {
+		h.traffic = append(h.traffic, make([]Transfer, len(h.traffic))...)
+	}
+	h.traffic[h.crossed] = Transfer{Addr: addr, Bytes: n, Version: v, Kind: kind}
 	h.crossed++
 }

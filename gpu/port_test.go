@@ -55,7 +55,7 @@ func newFabric(t testing.TB, cfg Config) (*sim.Engine, *GPU, *fabric) {
 	t.Helper()
 	eng, g, _ := newGPU(t, cfg)
 	f := &fabric{eng: eng, port: bus.Port{Outstanding: bus.MaxOutstanding}}
-	f.port.Connect(&f.wake, g)
+	f.port.Connect(&f.wake, new(sim.Time), g)
 	eng.SetBackground(f)
 	g.SetPort(f)
 	return eng, g, f

@@ -82,7 +82,7 @@ func newBus() *fakeBus { return &fakeBus{burst: burstTime, logging: true} }
 
 func (b *fakeBus) port(outstanding int) *bus.Port {
 	p := &bus.Port{Outstanding: outstanding, Hop: hop, Return: back}
-	p.Connect(&b.wake, nil)
+	p.Connect(&b.wake, new(sim.Time), nil)
 	b.ports = append(b.ports, p)
 	return p
 }

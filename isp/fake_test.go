@@ -59,7 +59,7 @@ type fakeBus struct {
 func newFakeBus(eng *sim.Engine, src bus.Source, gap, latency sim.Time) *fakeBus {
 	f := &fakeBus{eng: eng, wake: sim.Never, gap: gap, latency: latency}
 	f.port.Outstanding = bus.MaxOutstanding
-	f.port.Connect(&f.wake, src)
+	f.port.Connect(&f.wake, new(sim.Time), src)
 	eng.SetBackground(f)
 	return f
 }

@@ -29,32 +29,66 @@ type Cache struct {
 	Replacement cachemodel.Replacement `conf:"replacement" doc:"Which way of a full set is replaced."`
 	Write       cachemodel.WritePolicy `conf:"write" doc:"Whether stores stay in the cache (back) or go on to the next level (through)."`
 	Allocate    cachemodel.Allocate    `conf:"allocate" doc:"Whether a store that misses brings its line in."`
+	SubBlock    units.Bytes            `conf:"sub_block" doc:"Bytes that have a dirty bit of their own, so that a line is written back in part; the line size for one bit a line."`
+}
+
+func (c Cache) config() cachemodel.LevelConfig {
+	return cachemodel.LevelConfig{
+		Size: int(c.Size), Ways: c.Ways, Line: int(c.Line), Replacement: c.Replacement, Write: c.Write, Allocate: c.Allocate, SubBlock: int(c.SubBlock),
+	}
+}
+
+// FirstLevel is the level nearest the core.
+type FirstLevel struct {
+	Cache   `conf:",inline"`
+	Index   cachemodel.Index   `conf:"index" doc:"Whether lines are found by virtual index and physical tag (vipt), both virtual (vivt) or both physical (pipt)."`
+	Aliases cachemodel.Aliases `conf:"aliases" doc:"What a virtually indexed level does about a copy of a line under another colour: nothing, it is software's business (kept), or evict it on a miss (resolved)."`
+}
+
+func (c FirstLevel) config() cachemodel.LevelConfig {
+	l := c.Cache.config()
+	l.Index, l.Aliases = c.Index, c.Aliases
+	return l
+}
+
+// LowerLevel is a level behind another.
+type LowerLevel struct {
+	Cache     `conf:",inline"`
+	Inclusion cachemodel.Inclusion `conf:"inclusion" doc:"Whether the level holds all that the nearer ones do (inclusive), only what they gave up (exclusive), or takes no notice (neither)."`
+	Outer     bool                 `conf:"outer" doc:"Whether the level lies outside the core, so that it is maintained by physical address in a pass of its own, and not by set and way."`
+}
+
+func (c LowerLevel) config() cachemodel.LevelConfig {
+	l := c.Cache.config()
+	l.Inclusion, l.Outer = c.Inclusion, c.Outer
+	return l
 }
 
 // Memory is the physical memory.
 type Memory struct {
 	Size          units.Bytes    `conf:"size" doc:"Amount of memory."`
 	Reserved      units.Bytes    `conf:"reserved" doc:"Area kept free for contiguous allocations (CMA); scattered pages stay out of it."`
+	PageColours   int            `conf:"page_colours" doc:"Colours that the frame allocator respects: the frame of a page gets the colour of the page's offset in its buffer. 1 for none."`
 	Fragmentation units.Fraction `conf:"fragmentation" doc:"Chance that the next page of a scattered allocation is not the neighbour of the one before."`
 }
 
 // ISP is the camera ISP with its MMU and its place on the interconnect.
 type ISP struct {
-	isp.Config `conf:",inline"`
-	BusClass   int `conf:"bus_class" doc:"SMS class of the ISP's traffic."`
+	isp.Config   `conf:",inline"`
+	l3.Initiator `conf:",inline"`
 }
 
 // GPU is the graphics core with its MMU and its place on the interconnect.
 type GPU struct {
-	gpu.Config `conf:",inline"`
-	BusClass   int          `conf:"bus_class" doc:"SMS class of the GPU's traffic."`
-	MMU        iommu.Config `conf:"mmu" doc:"The GPU's MMU."`
+	gpu.Config   `conf:",inline"`
+	l3.Initiator `conf:",inline"`
+	MMU          iommu.Config `conf:"mmu" doc:"The GPU's MMU."`
 }
 
 // Display is the display controller and its place on the interconnect.
 type Display struct {
 	display.Config `conf:",inline"`
-	BusClass       int `conf:"bus_class" doc:"SMS class of the display's traffic."`
+	l3.Initiator   `conf:",inline"`
 }
 
 // Config is a chip.
@@ -62,9 +96,10 @@ type Config struct {
 	Preset    string      `conf:"preset" doc:"Preset that the other values start from."`
 	Coherence string      `conf:"coherence" doc:"Coherence profile by which the kernel's DMA API treats the chip: which operation each call performs."`
 	CPU       cpu.Config  `conf:"cpu" doc:"The core."`
-	L1D       Cache       `conf:"l1d" doc:"Level 1 data cache."`
-	L2        Cache       `conf:"l2" doc:"Level 2 cache."`
+	L1D       FirstLevel  `conf:"l1d" doc:"Level 1 data cache."`
+	L2        LowerLevel  `conf:"l2" doc:"Level 2 cache."`
 	L3        l3.Config   `conf:"l3" doc:"Interconnect and memory scheduler."`
+	L4        l3.L4Config `conf:"l4" doc:"Peripheral interconnect, through which the core reaches registers."`
 	DRAM      dram.Config `conf:"dram" doc:"SDRAM controller and device timings."`
 	Memory    Memory      `conf:"memory" doc:"Physical memory."`
 	ISP       ISP         `conf:"isp" doc:"Camera ISP."`
@@ -83,15 +118,10 @@ func (c Config) Validate() error {
 	if c.L1D.Line != 32 && c.L1D.Line != 64 {
 		return fmt.Errorf("l1d.line: %v, want 32B or 64B", c.L1D.Line)
 	}
-	for _, x := range []struct {
-		path  string
-		class int
-	}{{"isp", c.ISP.BusClass}, {"gpu", c.GPU.BusClass}, {"display", c.Display.BusClass}} {
-		if x.class < 0 || x.class > 2 {
-			return fmt.Errorf("%s.bus_class: %d, want 0, 1 or 2", x.path, x.class)
-		}
+	if err := c.initiators(); err != nil {
+		return err
 	}
-	for _, v := range []interface{ Validate() error }{c.CPU, c.L3, c.DRAM, c.ISP.Config, c.GPU.Config, c.Display.Config} {
+	for _, v := range []interface{ Validate() error }{c.CPU, c.L3, c.L4, c.DRAM, c.ISP.Config, c.GPU.Config, c.Display.Config} {
 		if err := v.Validate(); err != nil {
 			return err
 		}
@@ -105,17 +135,32 @@ func (c Config) Validate() error {
 	return c.memory(0).Validate()
 }
 
-func (c Config) hierarchy(seed uint64) (*cachemodel.Hierarchy, error) {
-	cfg := cachemodel.Config{Versions: true, Seed: sim.Stream(seed, "cpu.caches").Uint64()}
-	for _, l := range []struct {
-		name string
-		Cache
-	}{{"l1d", c.L1D}, {"l2", c.L2}} {
-		level := cachemodel.LevelConfig{Size: int(l.Size), Ways: l.Ways, Line: int(l.Line), Replacement: l.Replacement, Write: l.Write, Allocate: l.Allocate}
-		if err := (cachemodel.Config{Levels: []cachemodel.LevelConfig{level}}).Validate(); err != nil {
-			return nil, fmt.Errorf("%s: %s", l.name, strings.TrimPrefix(err.Error(), "cachemodel: level 0: "))
+// initiators checks how they stand on the interconnect, each and together.
+func (c Config) initiators() error {
+	classes := map[int]l3.Initiator{}
+	for _, x := range []struct {
+		path string
+		l3.Initiator
+	}{{"cpu", c.CPU.Initiator}, {"isp", c.ISP.Initiator}, {"gpu", c.GPU.Initiator}, {"display", c.Display.Initiator}} {
+		if err := x.Initiator.Validate(); err != nil {
+			return fmt.Errorf("%s.%w", x.path, err)
 		}
-		cfg.Levels = append(cfg.Levels, level)
+		if other, ok := classes[x.Group]; ok && other.Class != x.Class {
+			return fmt.Errorf("%s.bus_group: group %d has an initiator of class %d already, and this one is of class %d: a group has one class", x.path, x.Group, other.Class, x.Class)
+		}
+		classes[x.Group] = x.Initiator
+	}
+	return nil
+}
+
+func (c Config) hierarchy(seed uint64) (*cachemodel.Hierarchy, error) {
+	cfg := cachemodel.Config{Versions: true, Unification: 1, Page: memory.PageBytes, Seed: sim.Stream(seed, "cpu.caches").Uint64()}
+	for i, l := range []cachemodel.LevelConfig{c.L1D.config(), c.L2.config()} {
+		cfg.Levels = append(cfg.Levels, l)
+		if err := cfg.Validate(); err != nil {
+			name := []string{"l1d", "l2"}[i]
+			return nil, fmt.Errorf("%s: %s", name, strings.TrimPrefix(strings.TrimPrefix(err.Error(), "cachemodel: "), fmt.Sprintf("level %d: ", i)))
+		}
 	}
 	return cachemodel.New(cfg)
 }
@@ -123,7 +168,7 @@ func (c Config) hierarchy(seed uint64) (*cachemodel.Hierarchy, error) {
 func (c Config) memory(seed uint64) memory.Config {
 	return memory.Config{
 		Base: MemoryBase, Size: int64(c.Memory.Size), LineBytes: int(c.L1D.Line), Fragmentation: int64(c.Memory.Fragmentation),
-		Reserved: int64(c.Memory.Reserved), Seed: seed,
+		Reserved: int64(c.Memory.Reserved), Colours: c.Memory.PageColours, Seed: seed,
 	}
 }
 
@@ -190,6 +235,7 @@ func New(cfg Config, seed uint64) (*System, error) {
 	if s.Core, err = cpu.New(cfg.CPU, s.Engine, s.Fabric, s.Memory, s.Caches, s.master("cpu")); err != nil {
 		return nil, err
 	}
+	s.Core.SetRegisters(l3.NewL4(cfg.L4, cfg.L3))
 	s.mark = s.Engine.Register(markHandler{})
 	return s, nil
 }
@@ -235,7 +281,7 @@ func (s *System) AddISP(name string, sensor isp.Sensor, out isp.Output) (*Camera
 		return nil, err
 	}
 	c := &Camera{Pipeline: p, Name: name, Master: s.master(name), MMU: mmu}
-	port := s.Fabric.AddPort(l3.PortConfig{Master: c.Master, Class: uint8(cfg.BusClass), Outstanding: cfg.Outstanding}, p)
+	port := s.Fabric.AddPort(cfg.Port(c.Master, cfg.Outstanding), p)
 	p.SetPort(iommu.NewPort(port, mmu, p))
 	return c, nil
 }
@@ -252,7 +298,7 @@ func (s *System) AddGPU(name string) (*Graphics, error) {
 		return nil, err
 	}
 	c := &Graphics{GPU: g, Name: name, Master: s.master(name), MMU: mmu}
-	port := s.Fabric.AddPort(l3.PortConfig{Master: c.Master, Class: uint8(cfg.BusClass), Outstanding: cfg.Outstanding}, g)
+	port := s.Fabric.AddPort(cfg.Port(c.Master, cfg.Outstanding), g)
 	g.SetPort(iommu.NewPort(port, mmu, g))
 	return c, nil
 }
@@ -265,7 +311,7 @@ func (s *System) AddDisplay(name string, panel display.Panel) (*Screen, error) {
 		return nil, err
 	}
 	c := &Screen{Display: d, Name: name, Master: s.master(name)}
-	d.SetPort(s.Fabric.AddPort(l3.PortConfig{Master: c.Master, Class: uint8(cfg.BusClass), Outstanding: cfg.Outstanding}, d))
+	d.SetPort(s.Fabric.AddPort(cfg.Port(c.Master, cfg.Outstanding), d))
 	return c, nil
 }
 

@@ -137,6 +137,8 @@ func (h *history) blame(v memory.Violation) (missing, where string) {
 		return "invalidate", h.where("after the device wrote", dmaapi.ToCPUHandover, dmaapi.UnmapDevice)
 	case memory.LostDeviceData:
 		return "clean or invalidate", h.where("before the device writes", dmaapi.ToDeviceHandover, dmaapi.MapDevice)
+	case memory.AliasError:
+		return "clean+invalidate under the other address", h.where("between the CPU's accesses", dmaapi.ToDeviceHandover, dmaapi.ToCPUHandover, dmaapi.MapDevice, dmaapi.UnmapDevice)
 	default:
 		return "clean", h.where("before the invalidate", dmaapi.ToDeviceHandover, dmaapi.MapDevice)
 	}

@@ -122,8 +122,9 @@ type Expectation struct {
 
 // Host is what depends on the machine: the only part that differs from run to run.
 type Host struct {
-	Events uint64 `json:"events"`
-	WallNS int64  `json:"wall_ns"`
+	AccessesPerS uint64 `json:"accesses_per_s,omitempty"` // of a replay
+	Events       uint64 `json:"events"`
+	WallNS       int64  `json:"wall_ns"`
 }
 
 // Document is the result of one run. The fields stand in the order of their keys.

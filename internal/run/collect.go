@@ -3,6 +3,7 @@ package run
 import (
 	"slices"
 
+	"socsim/cachemodel"
 	"socsim/internal/coherency"
 	"socsim/internal/result"
 	"socsim/internal/scenario"
@@ -94,7 +95,7 @@ func (c *collector) core(frames uint64) {
 	c.fraction("cpu.idle", int64(core.Time(cpu.Idle)), total)
 	c.fraction("cpu.busy", total-int64(core.Time(cpu.Idle)), total)
 	c.fraction("cpu.busy.driver", int64(core.Time(cpu.Driver)), total)
-	c.fraction("cpu.busy.maintenance", int64(core.Time(cpu.Maint)), total)
+	c.fraction("cpu.busy.maintenance", int64(core.MaintenanceTime()), total)
 	c.fraction("cpu.busy.interrupt", int64(core.Time(cpu.Interrupt)), total)
 	for i, name := range core.Tasks() {
 		c.fraction("cpu.busy.task."+name, int64(core.TaskTime(i)), total)
@@ -103,9 +104,15 @@ func (c *collector) core(frames uint64) {
 
 	st := core.Stats()
 	m := st.Maintenance
-	c.time("maintenance.time", core.Time(cpu.Maint))
+	c.time("maintenance.time", core.MaintenanceTime())
 	if frames > 0 {
-		c.time("maintenance.time_per_frame", core.Time(cpu.Maint)/sim.Time(frames))
+		c.time("maintenance.time_per_frame", core.MaintenanceTime()/sim.Time(frames))
+	}
+	for _, part := range []struct {
+		name string
+		cat  cpu.Category
+	}{{"call", cpu.Maint}, {"barrier", cpu.MaintBarrier}, {"page", cpu.MaintPage}, {"line", cpu.MaintLine}, {"dirty_line", cpu.MaintDirty}} {
+		c.time("maintenance.time."+part.name, core.Time(part.cat))
 	}
 	c.count("maintenance.calls.range", "calls", m.RangeCalls)
 	c.count("maintenance.calls.whole", "calls", m.WholeCalls)
@@ -116,7 +123,16 @@ func (c *collector) core(frames uint64) {
 	c.count("maintenance.lines.cleaned", "lines", m.Cleaned)
 	c.count("maintenance.lines.invalidated", "lines", m.Invalidated)
 	c.count("maintenance.bytes_written_back", "bytes", m.BytesWrittenBack)
+	c.count("maintenance.lines.outer", "lines", m.OuterLines)
+	c.count("maintenance.lines.other_colours", "lines", m.AliasLookups)
 	c.count("maintenance.collateral_misses", "lines", m.CollateralMisses)
+	if m.CollateralMisses > 0 {
+		c.collateral("driver", core.Collateral(cpu.Driver))
+		c.collateral("interrupt", core.Collateral(cpu.Interrupt))
+		for i, name := range core.Tasks() {
+			c.collateral("task."+name, core.TaskCollateral(i))
+		}
+	}
 	c.count("cpu.fills", "lines", st.Fills)
 	c.count("cpu.uncached_reads", "count", st.NCReads)
 	c.count("cpu.posted_writes", "count", st.Posted)
@@ -131,7 +147,18 @@ func (c *collector) core(frames uint64) {
 		c.count("cache."+level+".write_hits", "count", k.WriteHits)
 		c.count("cache."+level+".write_misses", "count", k.WriteMisses)
 		c.count("cache."+level+".writebacks", "count", k.Writebacks)
+		c.count("cache."+level+".bytes_written_back", "bytes", k.BytesToBelow)
+		if i == 0 && c.scenario.SoC.L1D.Index != cachemodel.PIPT {
+			c.count("cache."+level+".alias_copies", "count", k.AliasCopies)
+			c.count("cache."+level+".aliases_resolved", "count", k.AliasesResolved)
+		}
 	}
+}
+
+// collateral reports what whole-cache operations cost somebody.
+func (c *collector) collateral(name string, x cpu.Collateral) {
+	c.count("maintenance.collateral_misses."+name, "lines", x.Misses)
+	c.time("maintenance.collateral_time."+name, x.Time)
 }
 
 func (c *collector) memoryPath() {
@@ -140,6 +167,9 @@ func (c *collector) memoryPath() {
 	c.fraction("dram.row_hit_rate", int64(d.RowHits), int64(d.Reads+d.Writes))
 	c.count("dram.activates", "count", d.Activates)
 	c.count("dram.refreshes", "count", d.Refresh)
+	if c.scenario.SoC.Memory.PageColours > 1 {
+		c.count("memory.frames_refused", "pages", c.sys.Memory.RefusedFrames())
+	}
 	for i, name := range c.sys.Masters() {
 		st := c.sys.Fabric.Stats(bus.Master(i))
 		if st.BytesRead > 0 {
@@ -180,6 +210,7 @@ func (c *collector) coherency() {
 		{"stale_cpu_reads", memory.StaleCPURead},
 		{"lost_device_data", memory.LostDeviceData},
 		{"lost_cpu_data", memory.LostCPUData},
+		{"alias_errors", memory.AliasError},
 	} {
 		c.count("coherency."+k.name, "count", c.check.Count(k.kind))
 	}

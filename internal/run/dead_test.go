@@ -6,10 +6,10 @@ import (
 	"encoding"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
-	"socsim/cachemodel"
 	"socsim/internal/result"
 	"socsim/internal/scenario"
 	"socsim/sim"
@@ -20,27 +20,38 @@ import (
 
 // inert lists the chip's settings that change nothing in the runs below, each with its reason.
 var inert = map[string]string{
-	"soc.preset":                    "names where values come from",
-	"soc.cpu.write_buffers":         "the library's stores go line after line: one open line is enough",
-	"soc.isp.port_bytes":            "decides only when the bus is so late that a port overflows",
-	"soc.isp.max_output_width":      "a limit that is checked; the scenarios stay below it",
-	"soc.isp.max_output_width_7tap": "a limit that is checked, for scaling below half the height",
-	"soc.isp.max_preview_width":     "a limit that is checked; the scenarios stay below it",
-	"soc.isp.processing_clock":      "a limit that is checked: of the pixel clock and of the resizer's rate",
-	"soc.display.fifo":              "the thresholds decide while there is room above the high one",
-	"soc.display.high":              "with bursts of 64 B any level above 960 B ends the refill at the same burst",
-	"soc.display.preload":           "decides only whether a late start counts as an underflow",
-	"soc.gpu.mmu.format":            "another format needs another driver's address space",
-	"soc.isp.mmu.format":            "the same",
-	"soc.l1d.line":                  "all levels share one line size; see the validation",
-	"soc.l2.line":                   "the same",
+	"soc.preset":                     "names where values come from",
+	"soc.cpu.write_buffers":          "the library's stores go line after line: one open line is enough",
+	"soc.isp.port_bytes":             "decides only when the bus is so late that a port overflows",
+	"soc.isp.max_output_width":       "a limit that is checked; the scenarios stay below it",
+	"soc.isp.max_output_width_7tap":  "a limit that is checked, for scaling below half the height",
+	"soc.isp.max_preview_width":      "a limit that is checked; the scenarios stay below it",
+	"soc.isp.processing_clock":       "a limit that is checked: of the pixel clock and of the resizer's rate",
+	"soc.display.fifo":               "the thresholds decide while there is room above the high one",
+	"soc.display.high":               "with bursts of 64 B any level above 960 B ends the refill at the same burst",
+	"soc.display.preload":            "decides only whether a late start counts as an underflow",
+	"soc.gpu.mmu.format":             "another format needs another driver's address space",
+	"soc.isp.mmu.format":             "the same",
+	"soc.l1d.line":                   "all levels share one line size; see the validation",
+	"soc.l2.line":                    "the same",
+	"soc.cpu.bus_group":              "no other initiator is of its class: one free queue is like another",
+	"soc.cpu.bus_high_priority":      "the only one of its class",
+	"soc.cpu.bus_services":           "the only one of its class",
+	"soc.display.bus_extended_grant": "class 0 is not kept waiting by others, and the camera's bursts of class 0 seldom meet its own",
+	"soc.gpu.bus_group":              "no other initiator is of its class: one free queue is like another",
+	"soc.gpu.bus_high_priority":      "the only one of its class",
+	"soc.gpu.bus_services":           "the only one of its class",
+	"soc.l2.sub_block":               "the library's stores of a part of a line hit L1, whose lines are dirty as a whole",
 }
 
 // moved gives values for settings whose neighbours are not valid.
 var moved = map[string]string{
 	"soc.coherence": "coherent", "soc.isp.crop_columns": "14", "soc.isp.crop_lines": "8", "soc.display.low": "512B", "soc.display.burst": "32B", "soc.isp.data_unit": "512B",
-	"soc.memory.fragmentation": "90%", "soc.cpu.os.timeslice": "1ms", "soc.dram.trefi": "3.9us",
+	"soc.memory.fragmentation": "90%", "soc.cpu.write_merge": "16B", "soc.l1d.sub_block": "16B", "soc.isp.bus_group": "0", "soc.display.bus_group": "1", "soc.cpu.os.timeslice": "1ms", "soc.dram.trefi": "3.9us",
 }
+
+// movedEverywhere gives values for settings that each initiator has.
+var movedEverywhere = map[string]string{"bus_burst": "32B", "bus_limit": "150MB", "bus_limit_burst": "64B"}
 
 // leaf is a setting and a value to move it to.
 type leaf struct{ path, value string }
@@ -61,6 +72,10 @@ func leaves(t *testing.T, v reflect.Value, path string) []leaf {
 			continue
 		}
 		p := path + "." + name
+		if m, ok := movedEverywhere[name]; ok {
+			out = append(out, leaf{p, m})
+			continue
+		}
 		if m, ok := moved[p]; ok {
 			out = append(out, leaf{p, m})
 			continue
@@ -91,14 +106,14 @@ func neighbour(t *testing.T, path string, v reflect.Value) string {
 		return units.Hertz(next(int64(x))).String()
 	case units.Cycles:
 		return units.Cycles(next(int64(x))).String()
-	case cachemodel.Replacement, cachemodel.WritePolicy, cachemodel.Allocate:
-		return map[string]string{"random": "lru", "back": "through", "read": "read-write"}[fmt.Sprint(x)]
 	case interface{ Values() []string }:
 		for _, other := range x.Values() {
-			if other != v.String() {
+			if other != fmt.Sprint(x) {
 				return other
 			}
 		}
+	case bool:
+		return fmt.Sprint(!x)
 	case int:
 		if strings.HasSuffix(path, "bus_class") {
 			return fmt.Sprint((x + 1) % 3)
@@ -114,6 +129,7 @@ func neighbour(t *testing.T, path string, v reflect.Value) string {
 // probe is a run that a setting may change.
 type probe struct {
 	scenario, strategy string
+	sets               []string
 	base               string
 }
 
@@ -123,7 +139,7 @@ func (p *probe) run(t *testing.T, sets ...string) (string, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := scenario.Load(src, overrides(append([]string{"run.duration=80ms", "run.warmup=150ms"}, sets...)...))
+	s, err := scenario.Load(src, overrides(slices.Concat([]string{"run.duration=80ms", "run.warmup=150ms"}, p.sets, sets)...))
 	if err != nil {
 		return "", err
 	}
@@ -144,7 +160,16 @@ func (p *probe) run(t *testing.T, sets ...string) (string, error) {
 }
 
 func TestEverySettingOfTheChipChangesSomething(t *testing.T) {
-	probes := []*probe{{scenario: "cpu-filter", strategy: "range"}, {scenario: "camera-preview", strategy: "whole"}, {scenario: "camera-preview", strategy: "uncached"}}
+	// A core with an outer L2, and an L1 that allocates for stores and has two colours.
+	other := []string{"soc.l2.outer=true", "soc.l1d.size=32KiB", "soc.l1d.allocate=read-write"}
+	probes := []*probe{
+		{scenario: "cpu-filter", strategy: "range"},
+		{scenario: "camera-preview", strategy: "whole"},
+		{scenario: "camera-preview", strategy: "uncached"},
+		{scenario: "cpu-filter", strategy: "range", sets: other},
+		{scenario: "cpu-filter", strategy: "whole", sets: other},
+		{scenario: "camera-preview", strategy: "uncached", sets: []string{"soc.cpu.bus_limit=100MB", "soc.gpu.bus_limit=200MB", "soc.display.bus_limit=120MB", "soc.isp.bus_limit=200MB"}},
+	}
 	for _, p := range probes {
 		var err error
 		if p.base, err = p.run(t); err != nil {

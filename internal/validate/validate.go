@@ -103,24 +103,10 @@ func (b *bench) buffer(bytes int64) (*cpu.Mapping, error) {
 	return b.sys.Core.Map("buffer", r, cpu.Cached)
 }
 
-// contiguous maps contiguous memory.
-func (b *bench) contiguous(bytes int64) (*cpu.Mapping, error) {
-	r, err := b.sys.Memory.AllocContiguous("buffer", bytes, 1<<20)
-	if err != nil {
-		return nil, err
-	}
-	return b.sys.Core.Map("buffer", r, cpu.Cached)
-}
-
-// latency is lmbench's lat_mem_rd: dependent loads, one a stride, round and round. It returns nanoseconds a load. A footprint that L1 decides gets contiguous frames: the core indexes L1 by
-// virtual address, the model by physical address, and so the two agree.
+// latency is lmbench's lat_mem_rd: dependent loads, one a stride, round and round. It returns nanoseconds a load.
 func latency(bytes, stride int) func(*bench) (float64, error) {
 	return func(b *bench) (float64, error) {
-		alloc := b.buffer
-		if bytes < 2*int(b.sys.Config.L1D.Size) {
-			alloc = b.contiguous
-		}
-		m, err := alloc(int64(bytes))
+		m, err := b.buffer(int64(bytes))
 		if err != nil {
 			return 0, err
 		}
@@ -168,7 +154,7 @@ func invalidate(bytes int, read int) func(*bench) (float64, error) {
 			b.t.Access(m, 0, read, cpu.Touch{Width: 4})
 		}
 		start := b.t.Now()
-		b.t.MaintainRange(cachemodel.Invalidate, m.Region.Runs(), cpu.EdgeFlush)
+		b.t.MaintainRange(cpu.Pass{Op: cachemodel.Invalidate, Edge: cpu.EdgeFlush}, m.Region.Runs())
 		return float64(b.t.Now()-start) / float64(sim.Microsecond), nil
 	}
 }

@@ -98,25 +98,42 @@ type Port struct {
 	Hop, Return sim.Time
 	// Outstanding is the number of bursts that may be in flight, 1 to MaxOutstanding.
 	Outstanding int
-
-	// LastGrant orders ports within a class (least recently granted first).
-	LastGrant uint64
+	// Max is the largest burst in bytes, a power of two up to BurstBytes.
+	Max int
+	// Width is the bytes that cross the port in a cycle of Clock; 0 for a port that is never the limit.
+	Width int
+	Clock sim.Clock
+	// Rate limits the port to so many bytes a second, 0 for no limit; Credit is the bytes that an idle port may save up and then issue at once.
+	Rate, Credit int64
 
 	issue  sim.Time // when the device asked for the head, before Hop
+	data   sim.Time // until when the port's data wires are busy
+	credit sim.Time // when the port would have no debt if it issued nothing more
+	at     *sim.Time
 	done   [MaxOutstanding]sim.Time
 	slot   int
 	source Source
 	wake   *sim.Time // the interconnect's next decision time
 }
 
-// Connect attaches the initiator and the interconnect's wake-up time, which Issue lowers. The interconnect calls it once.
-func (p *Port) Connect(wake *sim.Time, s Source) {
+// Connect attaches the initiator and the interconnect's wake-up time, which Issue lowers, and where it wants to see the arrival of the head, At, as well: side by side with those of
+// other ports. The interconnect calls it once.
+func (p *Port) Connect(wake, at *sim.Time, s Source) {
 	if p.Outstanding < 1 || p.Outstanding > MaxOutstanding {
 		panic(fmt.Sprintf("bus: %d outstanding bursts, want 1 to %d", p.Outstanding, MaxOutstanding))
 	}
-	p.wake, p.source = wake, s
-	p.At = sim.Never
+	if p.Max == 0 {
+		p.Max = BurstBytes
+	}
+	if p.Max > BurstBytes || p.Max&(p.Max-1) != 0 || p.Max < 1 {
+		panic(fmt.Sprintf("bus: bursts of %d bytes, want a power of two up to %d", p.Max, BurstBytes))
+	}
+	p.wake, p.at, p.source = wake, at, s
+	p.arrive(sim.Never)
 }
+
+// arrive sets when the head reaches the arbiter.
+func (p *Port) arrive(at sim.Time) { p.At, *p.at = at, at }
 
 // SetSource changes who is told about grants.
 func (p *Port) SetSource(s Source) { p.source = s }
@@ -140,22 +157,58 @@ func (p *Port) Issue(at sim.Time, addr Phys, n int, k Kind) {
 func (p *Port) Idle() bool { return p.At == sim.Never }
 
 // Cancel withdraws the head, if any: bursts not yet granted are forgotten. The source is not told.
-func (p *Port) Cancel() { p.At, p.Left = sim.Never, 0 }
+func (p *Port) Cancel() { p.Left = 0; p.arrive(sim.Never) }
 
 func (p *Port) arm(at sim.Time) {
 	if free := p.done[p.slot]; free > at {
 		at = free
 	}
+	if p.Rate > 0 {
+		at = p.regulate(at)
+	}
 	p.issue = at
-	p.At = at + p.Hop
-	if p.At < *p.wake {
-		*p.wake = p.At
+	at += p.Hop
+	if p.Width > 0 && p.Kind.IsWrite() {
+		// The data follows its request through the port, behind that of the burst before.
+		start := max(p.data, p.issue)
+		p.data = start + p.cross(p.Burst())
+		at = start + p.Hop
+	}
+	p.arrive(at)
+	if at < *p.wake {
+		*p.wake = at
 	}
 }
 
-// Burst returns the size in bytes of the head burst: up to the next 64 byte boundary.
+// regulate holds a burst back until the port's credit covers it.
+func (p *Port) regulate(at sim.Time) sim.Time {
+	at = max(at, p.credit-p.bytes(p.Credit))
+	p.credit = max(p.credit, at) + p.bytes(int64(p.Burst()))
+	return at
+}
+
+// bytes returns how long n bytes take at the port's rate.
+func (p *Port) bytes(n int64) sim.Time { return sim.Time(n * int64(sim.Second) / p.Rate) }
+
+// cross returns how long n bytes take to cross the port.
+func (p *Port) cross(n int) sim.Time { return p.Clock.Cycles(int64((n + p.Width - 1) / p.Width)) }
+
+// Complete returns when the head burst is done at the initiator if its data leaves, or is in, the memory at end: read data takes its time to cross the port, behind that of the burst before.
+// For the interconnect only.
+func (p *Port) Complete(n int, end sim.Time) sim.Time {
+	done := end + p.Return
+	if p.Width > 0 && !p.Kind.IsWrite() {
+		// Data crosses as it comes from the memory; the port is the limit if it is busy or slower.
+		cross := p.cross(n)
+		done = max(done, p.data+cross)
+		p.data = done
+	}
+	return done
+}
+
+// Burst returns the size in bytes of the head burst: up to the next boundary of the largest burst.
 func (p *Port) Burst() int {
-	n := BurstBytes - int(p.Addr%BurstBytes)
+	n := p.Max - int(p.Addr&Phys(p.Max-1))
 	if n > p.Left {
 		n = p.Left
 	}
@@ -175,7 +228,7 @@ func (p *Port) Advance(n int, done sim.Time) bool {
 	}
 	p.Left -= n
 	if p.Left == 0 {
-		p.At = sim.Never
+		p.arrive(sim.Never)
 		return false
 	}
 	p.Addr += Phys(n)

@@ -31,33 +31,39 @@ func (t *Thread) Access(m *Mapping, off, n int, how Touch) {
 		c.translate(m, off)
 		accesses := int64((part + how.Width - 1) / how.Width)
 		c.chargeCycles(accesses*int64(c.cfg.AccessCycles) + how.Compute.Cycles(int64(part)))
-		pa := m.Region.Addr(off)
+		a := m.at(off)
 		switch {
 		case m.Attr == Cached && !how.Write:
-			c.read(pa, m.Private)
+			c.read(a, part, m.Private)
 			if how.Dependent {
+				c.completeFills()
 				c.chargeCycles(int64(c.cfg.L1Cycles - c.cfg.AccessCycles))
 			}
 		case m.Attr == Cached:
-			c.write(pa, part, m.Private)
+			c.write(a, part, how.Width, m.Private)
 		case m.Attr == WriteThrough && !how.Write:
-			c.read(pa, m.Private)
+			c.read(a, part, m.Private)
 		case m.Attr == WriteThrough:
-			c.writeThrough(pa, part)
+			c.writeThrough(a, part)
 		case how.Write:
-			c.combine(pa, part, memory.StampOf(c.l, c.master))
+			c.combine(bus.Phys(a.Physical), part, memory.StampOf(c.l, c.master))
 		default:
-			c.readUncached(pa, part, how.Width, accesses)
+			c.readUncached(bus.Phys(a.Physical), part, how.Width, accesses)
 		}
 		off += part
 		n -= part
 	}
+	c.completeFills()
 }
 
 // read is one line's worth of loads through the caches.
-func (c *Core) read(pa bus.Phys, private bool) {
-	if c.load(pa, private) && !private {
-		held := memory.Stamp(c.caches.HitVersion())
+func (c *Core) read(a cachemodel.Address, n int, private bool) {
+	if hit := c.load(a, n); !private && (hit || c.kept) {
+		pa := bus.Phys(a.Physical)
+		held := c.reader.stamp
+		if hit {
+			held = memory.Stamp(c.caches.HitVersion())
+		}
 		if held != c.mem.Newest(pa) {
 			c.mem.CPURead(pa, held, c.master, c.l)
 		}
@@ -65,24 +71,27 @@ func (c *Core) read(pa bus.Phys, private bool) {
 }
 
 // load brings the line in and charges the wait. It returns whether the caches had it.
-func (c *Core) load(pa bus.Phys, private bool) bool {
-	level := c.caches.Read(uint64(pa))
+func (c *Core) load(a cachemodel.Address, n int) bool {
+	if c.gather.Len() > 0 {
+		c.takeGathered(bus.Phys(a.Physical))
+	}
+	level := c.caches.Read(a, n)
 	if level == 0 {
 		return true
 	}
+	harmed := c.touched(bus.Phys(a.Physical), level)
+	start := c.l
 	c.chargeCycles(int64(c.cfg.L2Cycles))
-	c.touched(pa, level)
-	if level < c.lowest {
-		if len(c.caches.Traffic()) > 0 {
-			c.carry()
-		}
-		return true
+	if len(c.caches.Traffic()) > 0 {
+		c.carry()
 	}
-	c.carry()
-	return false
+	if harmed {
+		c.harm[c.cat].Time += c.l - start
+	}
+	return level < c.lowest
 }
 
-// carry moves the traffic of the last cache operation over the bus: fills are waited for, write-backs and stores are posted.
+// carry moves the traffic of the last cache operation over the bus: fills are waited for, or go on in the background where the core has more than one; write-backs and stores are posted.
 func (c *Core) carry() {
 	// The hierarchy reuses its traffic list, and what is done here does not touch the hierarchy except Filled.
 	for _, x := range c.caches.Traffic() {
@@ -91,12 +100,12 @@ func (c *Core) carry() {
 			c.chargeCycles(int64(c.cfg.MissCycles))
 			c.fill(bus.Phys(x.Addr))
 		case cachemodel.WriteBack:
-			c.post(bus.Phys(x.Addr), c.lines, memory.Stamp(x.Version))
+			c.post(bus.Phys(x.Addr), x.Bytes, memory.Stamp(x.Version))
 		}
 	}
 }
 
-// fill reads a line from memory and waits for it.
+// fill reads a line from memory. It waits for the data if no further fill may be in flight.
 func (c *Core) fill(pa bus.Phys) {
 	pa &^= bus.Phys(c.lines - 1)
 	c.drainLine(pa)
@@ -104,35 +113,86 @@ func (c *Core) fill(pa bus.Phys) {
 	c.reader.line = pa
 	c.readPort.Issue(c.l, pa, c.lines, bus.Fill)
 	c.await(c.readPort)
-	c.charge(max(0, c.reader.done-c.l))
+	if c.cfg.Linefills > 1 {
+		c.charge(max(0, c.eng.Now()-c.l)) // until the bus granted it
+		c.inFlight = append(c.inFlight, c.reader.done)
+		if len(c.inFlight) == c.cfg.Linefills {
+			c.charge(max(0, c.inFlight[0]-c.l))
+			c.inFlight = append(c.inFlight[:0], c.inFlight[1:]...)
+		}
+	} else {
+		c.charge(max(0, c.reader.done-c.l))
+	}
 	c.caches.Filled(cachemodel.Version(c.reader.stamp))
 }
 
+// completeFills waits for the line fills in flight.
+func (c *Core) completeFills() {
+	for _, done := range c.inFlight {
+		c.charge(max(0, done-c.l))
+	}
+	c.inFlight = c.inFlight[:0]
+}
+
 // write is one line's worth of stores to write-back memory.
-func (c *Core) write(pa bus.Phys, n int, private bool) {
+func (c *Core) write(a cachemodel.Address, n, width int, private bool) {
+	pa := bus.Phys(a.Physical)
 	stamp := memory.StampOf(c.l, c.master)
 	whole := n == c.lines
-	if !private && !whole {
-		// Storing to a part of a copy that is out of date makes a line that is neither old nor new.
-		if level, _, v := c.caches.Probe(uint64(pa)); level < c.lowest {
-			held := memory.Stamp(v)
-			switch {
-			case held != c.mem.Newest(pa) && !c.mem.CPURead(pa, held, c.master, c.l):
-				stamp = stamp.WithMerged()
-			case held.Merged() && held != c.mem.InMemory(pa):
-				stamp = stamp.WithMerged() // an earlier store did that, and the copy has not been written back since
+	if !whole && (c.stores || !private) {
+		level, _, v := c.caches.Probe(a)
+		switch held := memory.Stamp(v); {
+		case level == c.lowest:
+			if c.kept && !private && c.behind(pa) {
+				stamp = stamp.WithMerged() // the newest data is under another address
 			}
+			if c.stores && c.cfg.StreamingStores {
+				c.mem.CPUWrite(pa, stamp)
+				c.allocate(c.gather.Add(a, n, cachemodel.Version(stamp)))
+				return
+			}
+		case private:
+		// Storing to a part of a copy that is out of date makes a line that is neither old nor new.
+		case held != c.mem.Newest(pa) && !c.mem.CPURead(pa, held, c.master, c.l):
+			stamp = stamp.WithMerged()
+		case held.Merged() && held != c.mem.InMemory(pa):
+			stamp = stamp.WithMerged() // an earlier store did that, and the copy has not been written back since
 		}
 	}
-	level := c.caches.Write(uint64(pa), cachemodel.Version(stamp), whole)
-	if level > 0 {
-		c.touched(pa, level)
+	if whole && c.stores && !c.cfg.StreamingStores && width < n {
+		// The first store of the line must allocate without knowing of the others.
+		c.store(a, width, stamp)
+		a.Virtual += uint64(width)
+		a.Physical += uint64(width)
+		n -= width
 	}
+	c.store(a, n, stamp)
+}
+
+// behind reports, after telling memory, that what a fetch of the line would bring is out of date.
+func (c *Core) behind(pa bus.Phys) bool {
+	c.drainLine(pa &^ bus.Phys(c.lines-1))
+	held := c.mem.InMemory(pa)
+	return held != c.mem.Newest(pa) && !c.mem.CPURead(pa, held, c.master, c.l)
+}
+
+// store is a store that the caches take, or pass on to the write-combining buffer.
+func (c *Core) store(a cachemodel.Address, n int, stamp memory.Stamp) {
+	pa := bus.Phys(a.Physical)
+	if c.gather.Len() > 0 {
+		c.takeGathered(pa)
+	}
+	level := c.caches.Write(a, n, cachemodel.Version(stamp))
+	harmed := level > 0 && c.touched(pa, level)
 	c.mem.CPUWrite(pa, stamp)
 	if len(c.caches.Traffic()) == 0 {
 		return
 	}
+	start := c.l
 	c.carry()
+	if harmed {
+		c.harm[c.cat].Time += c.l - start
+	}
 	for _, x := range c.caches.Traffic() {
 		if x.Kind == cachemodel.Store {
 			c.combine(pa, n, stamp)
@@ -140,18 +200,43 @@ func (c *Core) write(pa bus.Phys, n int, private bool) {
 	}
 }
 
+// allocate carries out stores that leave the gathering buffer: a whole line is not fetched. They are newest already.
+func (c *Core) allocate(gathered []cachemodel.Gathered) {
+	for _, g := range gathered {
+		level := c.caches.Write(g.Addr, g.Bytes, g.Version)
+		if level > 0 {
+			c.touched(bus.Phys(g.Addr.Physical), level)
+		}
+		c.carry()
+		for _, x := range c.caches.Traffic() {
+			if x.Kind == cachemodel.Store {
+				c.post(bus.Phys(x.Addr), x.Bytes, memory.Stamp(x.Version))
+			}
+		}
+	}
+}
+
+// takeGathered lets the gathered stores to a line go on.
+func (c *Core) takeGathered(pa bus.Phys) {
+	c.allocate(c.gather.Take(uint64(pa&^bus.Phys(c.lines-1)), c.lines))
+}
+
 // writeThrough is one line's worth of stores to write-through memory: the cached copy follows, memory gets the data through the write-combining buffer.
-func (c *Core) writeThrough(pa bus.Phys, n int) {
+func (c *Core) writeThrough(a cachemodel.Address, n int) {
+	pa := bus.Phys(a.Physical)
 	stamp := memory.StampOf(c.l, c.master)
-	if level, _, v := c.caches.Probe(uint64(pa)); level < c.lowest {
+	if c.gather.Len() > 0 {
+		c.takeGathered(pa)
+	}
+	if level, _, v := c.caches.Probe(a); level < c.lowest {
 		if n == c.lines || memory.Stamp(v) == c.mem.Newest(pa) {
 			v = cachemodel.Version(stamp) // otherwise the rest of the copy stays out of date
 		}
-		c.caches.Write(uint64(pa), v, n == c.lines)
+		c.caches.Write(a, n, v)
 		if len(c.caches.Traffic()) > 0 {
 			c.carry()
 		}
-		c.caches.Maintain(cachemodel.Clean, uint64(pa)) // the copy stays, in step with what goes to memory
+		c.caches.Maintain(cachemodel.Clean, a, cachemodel.PoC) // the copy stays, in step with what goes to memory
 	}
 	c.combine(pa, n, stamp)
 }
@@ -159,6 +244,7 @@ func (c *Core) writeThrough(pa bus.Phys, n int) {
 // readUncached is one line's worth of loads from non-cacheable memory: each access, or as many as may be in flight at once, waits for the bus.
 func (c *Core) readUncached(pa bus.Phys, n, width int, accesses int64) {
 	line := pa &^ bus.Phys(c.lines-1)
+	c.completeFills()
 	c.drainLine(line)
 	batch := width * c.cfg.NCOutstanding
 	for n > 0 {
@@ -265,8 +351,8 @@ func (c *Core) drainPosted() {
 
 // drainLine waits for a pending write of the line, so that a read behind it sees it.
 func (c *Core) drainLine(line bus.Phys) {
-	if i := c.wc.find(line, c.lines); i >= 0 {
-		c.flushEntry(i)
+	if c.wc.Len() > 0 {
+		c.postGathered(c.wc.Take(uint64(line), c.lines))
 	}
 	s := &c.writer
 	for i := range s.n {
@@ -286,74 +372,36 @@ func (t *Thread) Barrier() {
 }
 
 func (c *Core) drainWrites() {
-	for len(c.wc.open) > 0 {
-		c.flushEntry(0)
-	}
+	c.allocate(c.gather.Drain())
+	c.completeFills()
+	c.postGathered(c.wc.Drain())
 	c.drainPosted()
 }
 
-// writeCombiner gathers stores that do not go to the caches, one open line an entry, oldest first.
-type writeCombiner struct {
-	open []wcEntry
-	size int
-}
-
-type wcEntry struct {
-	pa    bus.Phys // first byte gathered
-	n     int
-	stamp memory.Stamp
-}
-
-func (w *writeCombiner) init(n int) { w.open, w.size = make([]wcEntry, 0, n), n }
-
-func (w *writeCombiner) find(pa bus.Phys, line int) int {
-	for i := range w.open {
-		if (w.open[i].pa^pa)&^bus.Phys(line-1) == 0 {
-			return i
-		}
-	}
-	return -1
-}
-
-// combine adds n bytes at pa, all in one line.
+// combine adds n bytes at pa, all in one line, to the write-combining buffer.
 func (c *Core) combine(pa bus.Phys, n int, stamp memory.Stamp) {
 	c.mem.CPUWrite(pa, stamp)
-	w := &c.wc
-	i := w.find(pa, c.lines)
-	switch {
-	case i >= 0 && w.open[i].pa+bus.Phys(w.open[i].n) == pa:
-		w.open[i].n += n
-		w.open[i].stamp = stamp
-	case i >= 0:
-		c.flushEntry(i) // not adjacent: starts over
-		fallthrough
-	default:
-		if len(w.open) == w.size {
-			c.flushEntry(0)
-		}
-		w.open = append(w.open, wcEntry{pa, n, stamp})
-		i = len(w.open) - 1
-	}
-	if w.open[i].n == c.lines {
-		c.flushEntry(i)
+	c.postGathered(c.wc.Add(cachemodel.At(uint64(pa)), n, cachemodel.Version(stamp)))
+}
+
+// postGathered sends what leaves the write-combining buffer to memory.
+func (c *Core) postGathered(gathered []cachemodel.Gathered) {
+	for _, g := range gathered {
+		c.post(bus.Phys(g.Addr.Physical), g.Bytes, memory.Stamp(g.Version))
 	}
 }
 
-// flushEntry sends an open line to memory.
-func (c *Core) flushEntry(i int) {
-	e := c.wc.open[i]
-	c.wc.open = append(c.wc.open[:i], c.wc.open[i+1:]...)
-	c.post(e.pa, e.n, e.stamp)
-}
-
-// touched notes that a line was looked up beyond L1 after a whole-cache operation may have dropped it.
-func (c *Core) touched(pa bus.Phys, level int) {
+// touched notes that a line was looked up beyond L1 after a whole-cache operation may have dropped it. It reports whether that costs a refill now.
+func (c *Core) touched(pa bus.Phys, level int) bool {
 	if c.dropped.n == 0 {
-		return
+		return false
 	}
-	if c.dropped.remove(c.lineIndex(pa)) && level == c.lowest {
-		c.stats.Maintenance.CollateralMisses++
+	if !c.dropped.remove(c.lineIndex(pa)) || level < c.lowest {
+		return false
 	}
+	c.stats.Maintenance.CollateralMisses++
+	c.harm[c.cat].Misses++
+	return true
 }
 
 func (c *Core) lineIndex(pa bus.Phys) uint32 { return uint32(uint64(pa) / uint64(c.lines)) }

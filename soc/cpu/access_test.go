@@ -63,7 +63,7 @@ func TestATLBMissCostsTheWalkAndItsDescriptor(t *testing.T) {
 		equal(t, "with the descriptor in L1", took(th, func() { th.Access(m, 64, 4, load) }), (24+3)*cycle)
 		start := th.Now()
 		r.tlb.flush()
-		r.caches.Maintain(cachemodel.Invalidate, uint64(m.tables.Addr(4)))
+		r.caches.Maintain(cachemodel.Invalidate, linearMap(m.tables.Addr(4)), cachemodel.PoC)
 		th.Access(m, 4096+128, 4, load)
 		if th.Now()-start < trip(0, 0, lineData) {
 			t.Errorf("with the descriptor in memory the walk took %v, less than a bus access", th.Now()-start)
@@ -87,7 +87,7 @@ func TestAStoreThatHitsIsFreeBeyondItsIssue(t *testing.T) {
 		m := r.mapped(r.region(4096), Cached)
 		th.Access(m, 0, 64, load)
 		equal(t, "time", took(th, func() { th.Access(m, 0, 64, Touch{Write: true, Width: 8}) }), 8*cycle)
-		_, dirty, _ := r.caches.Probe(uint64(m.Region.Addr(0)))
+		_, dirty, _ := r.caches.Probe(m.at(0))
 		equal(t, "dirty", dirty, true)
 	})
 	equal(t, "posted", r.stats.Posted, 0)
@@ -128,14 +128,16 @@ func TestAPartialLineWaitsForABarrier(t *testing.T) {
 	equal(t, "bytes", r.fabric.Stats(self).BytesWritten, 24)
 }
 
-func TestStoresThatAreNotAdjacentDoNotMerge(t *testing.T) {
+func TestStoresWithAGapShareABlockAndLeaveAsTwoBursts(t *testing.T) {
 	r := newRig(t, nil)
 	r.run(func(th *Thread) {
 		m := r.mapped(r.region(4096), WriteCombine)
 		th.Access(m, 0, 8, Touch{Write: true, Width: 8})
 		th.Access(m, 32, 8, Touch{Write: true, Width: 8})
-		equal(t, "posted", r.stats.Posted, 1)
-		equal(t, "open lines", len(r.wc.open), 1)
+		equal(t, "posted", r.stats.Posted, 0)
+		equal(t, "open lines", r.wc.Len(), 1)
+		th.Barrier()
+		equal(t, "posted", r.stats.Posted, 2)
 	})
 }
 
@@ -148,8 +150,9 @@ func TestAnOpenLineTooManyPushesOutTheOldest(t *testing.T) {
 			th.Access(m, i*line, 8, Touch{Write: true, Width: 8})
 		}
 		equal(t, "posted", r.stats.Posted, 1)
-		equal(t, "open lines", len(r.wc.open), 4)
-		equal(t, "oldest left", r.wc.open[0].pa, region.Addr(line))
+		equal(t, "open lines", r.wc.Len(), 4)
+		th.Barrier()
+		equal(t, "posted after a barrier", r.stats.Posted, 5)
 	})
 }
 
@@ -248,9 +251,110 @@ func TestAWriteAllocatingCacheFetchesForAPartialStoreOnly(t *testing.T) {
 		th.Access(m, 0, 64, Touch{Write: true, Width: 8})
 		equal(t, "fills for a whole line", r.stats.Fills, 0)
 		th.Access(m, 64, 8, Touch{Write: true, Width: 8})
+		equal(t, "fills while a part may become a whole", r.stats.Fills, 0)
+		th.Barrier()
 		equal(t, "fills for a part", r.stats.Fills, 1)
 		equal(t, "posted", r.stats.Posted, 0)
 	})
+}
+
+func TestStoresThatTogetherCoverALineDoNotFetchIt(t *testing.T) {
+	for _, c := range []struct {
+		streaming bool
+		fills     uint64
+	}{{true, 0}, {false, 1}} {
+		r := newRigWith(t, func(cfg *Config) { cfg.StreamingStores = c.streaming }, func(cc *cachemodel.Config) { allocateForStores(cc) })
+		r.run(func(th *Thread) {
+			m := r.mapped(r.region(4096), Cached)
+			for off := range 8 {
+				th.Access(m, off*8, 8, Touch{Write: true, Width: 8})
+			}
+			th.Barrier()
+			equal(t, fmt.Sprintf("streaming %v: fills in eight pieces", c.streaming), r.stats.Fills, c.fills)
+			th.Access(m, 64, 64, Touch{Write: true, Width: 8})
+			th.Barrier()
+			equal(t, fmt.Sprintf("streaming %v: fills in one go", c.streaming), r.stats.Fills, 2*c.fills)
+			_, dirty, _ := r.caches.Probe(m.at(64))
+			equal(t, "dirty", dirty, true)
+		})
+	}
+}
+
+func TestALoadSeesStoresThatWaitToBecomeALine(t *testing.T) {
+	r := newCachedRig(t, nil, cachemodel.ReadWriteAllocate)
+	r.run(func(th *Thread) {
+		m := r.mapped(r.region(4096), Cached)
+		th.Access(m, 0, 8, Touch{Write: true, Width: 8})
+		th.Access(m, 0, 8, load)
+		equal(t, "fills", r.stats.Fills, 1)
+		equal(t, "violations", len(r.seen), 0)
+	})
+}
+
+func TestMoreLineFillsOverlapAndHitsGoOnUnderThem(t *testing.T) {
+	const lines = 16
+	times := map[int]sim.Time{}
+	for _, n := range []int{1, 2, 4} {
+		r := newRig(t, func(c *Config) { c.Linefills, c.MemoryLatency = n, 400*sim.Nanosecond })
+		r.run(func(th *Thread) {
+			m := r.mapped(r.region(lines*line), Cached)
+			r.warm(th, m)
+			times[n] = took(th, func() { th.Access(m, 0, lines*line, Touch{Width: 8}) })
+		})
+	}
+	// 400 ns of each fill's latency is the way there and back, which overlaps.
+	for n, low := range map[int]float64{2: 1.7, 4: 2.6} {
+		if gain := float64(times[1]) / float64(times[n]); gain < low || gain > float64(n) {
+			t.Errorf("%d fills in flight: %v against %v, %.2f times as fast, want %.1f to %d", n, times[n], times[1], gain, low, n)
+		}
+	}
+}
+
+func TestADependentLoadWaitsForItsFill(t *testing.T) {
+	times := map[int]sim.Time{}
+	for _, n := range []int{1, 4} {
+		r := newRig(t, func(c *Config) { c.Linefills, c.MemoryLatency = n, 400*sim.Nanosecond })
+		r.run(func(th *Thread) {
+			m := r.mapped(r.region(8*line), Cached)
+			r.warm(th, m)
+			times[n] = took(th, func() { th.Access(m, 0, 8*line, Touch{Width: 8, Dependent: true}) })
+		})
+	}
+	equal(t, "with 4 fills", times[4], times[1])
+}
+
+func TestAnAliasUnderAnotherColourIsFoundOut(t *testing.T) {
+	for _, aliases := range []cachemodel.Aliases{cachemodel.AliasesKept, cachemodel.AliasesResolved} {
+		r := newRigWith(t, nil, func(c *cachemodel.Config) { twoColours(c); c.Levels[0].Aliases = aliases })
+		region := r.region(8192)
+		r.run(func(th *Thread) {
+			user := &Mapping{Name: "user", VA: 0x4000_1000, Attr: Cached, Region: region, Bytes: 8192, pageShift: 20} // the other colour
+			kernel := r.KernelMap(region)
+			th.Access(kernel, 0, 64, load)
+			th.Access(user, 0, 64, Touch{Write: true, Width: 8})
+			th.Access(kernel, 0, 64, load)
+		})
+		want := 0
+		if aliases == cachemodel.AliasesKept {
+			want = 1
+		}
+		equal(t, aliases.String()+": violations", len(r.seen), want)
+		for _, v := range r.seen {
+			equal(t, "kind", v.Kind, memory.AliasError)
+		}
+	}
+}
+
+func TestAFetchPastADirtyAliasIsFoundOut(t *testing.T) {
+	r := newRigWith(t, nil, func(c *cachemodel.Config) { twoColours(c); allocateForStores(c) })
+	region := r.region(8192)
+	r.run(func(th *Thread) {
+		user := &Mapping{Name: "user", VA: 0x4000_1000, Attr: Cached, Region: region, Bytes: 8192, pageShift: 20}
+		th.Access(user, 0, 64, Touch{Write: true, Width: 8})
+		th.Access(r.KernelMap(region), 0, 64, load)
+	})
+	equal(t, "violations", len(r.seen), 1)
+	equal(t, "kind", r.seen[0].Kind, memory.AliasError)
 }
 
 // written makes a device write a line now.
@@ -312,7 +416,7 @@ func merged(r *rig, stores ...int) {
 		for _, n := range stores {
 			th.Access(m, 0, n, Touch{Write: true, Width: 4})
 		}
-		th.MaintainRange(cachemodel.Clean, region.RunsOf(0, line), EdgeFlush)
+		th.MaintainRange(Pass{Op: cachemodel.Clean, Edge: EdgeFlush}, region.RunsOf(0, line))
 	})
 }
 
@@ -343,7 +447,7 @@ func TestDeviceDataIsLostOnce(t *testing.T) {
 		r.written(th, region.Addr(0), line)
 		for range 3 {
 			th.Access(m, 0, 4, Touch{Write: true, Width: 4})
-			th.MaintainRange(cachemodel.Clean, region.RunsOf(0, line), EdgeFlush)
+			th.MaintainRange(Pass{Op: cachemodel.Clean, Edge: EdgeFlush}, region.RunsOf(0, line))
 		}
 	})
 	equal(t, "lost device data", r.seen.of(memory.LostDeviceData), 1)
@@ -356,7 +460,7 @@ func TestWriteThroughStoresUpdateTheCopyAndMemory(t *testing.T) {
 		m := r.mapped(region, WriteThrough)
 		th.Access(m, 0, 4, load)
 		th.Access(m, 0, 4, Touch{Write: true, Width: 4})
-		level, dirty, v := r.caches.Probe(uint64(region.Addr(0)))
+		level, dirty, v := r.caches.Probe(linearMap(region.Addr(0)))
 		equal(t, "level", level, 0)
 		equal(t, "dirty", dirty, false)
 		equal(t, "copy", memory.Stamp(v), r.mem.Newest(region.Addr(0)))

@@ -57,7 +57,7 @@ func BenchmarkStreamedStores(b *testing.B) {
 func BenchmarkMaintainedAbsentLines(b *testing.B) {
 	var runs []memory.Run
 	benchmark(b, 64<<10/line, "lines", func(_ *Thread, m *Mapping) { runs = m.Region.Runs() }, func(t *Thread, _ *Mapping) {
-		t.MaintainRange(cachemodel.Invalidate, runs, EdgeFlush)
+		t.MaintainRange(Pass{Op: cachemodel.Invalidate, Edge: EdgeFlush}, runs)
 	})
 }
 
@@ -112,7 +112,7 @@ func TestAccessesAndMaintenanceDoNotAllocate(t *testing.T) {
 				th.Access(m, 0, 16<<10, Touch{Width: 8})
 				th.Access(m, 0, 16<<10, Touch{Write: true, Width: 8})
 			}
-			th.MaintainRange(cachemodel.CleanInvalidate, runs, EdgeFlush)
+			th.MaintainRange(Pass{Op: cachemodel.CleanInvalidate, Edge: EdgeFlush}, runs)
 			th.MaintainAll(nil)
 			th.SleepUntil(th.Now() + sim.Microsecond)
 		}

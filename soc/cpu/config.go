@@ -14,10 +14,18 @@
 //	memory   the same + L2Cycles + MissCycles, then request latency, arbitration, DRAM, response latency
 //
 // (Cortex-A8 memory system effects on instruction timings: L1 miss with L2 hit replays in 8 cycles; an L2 miss replays again, at least 25 cycles plus the external latency.)
-// One integer miss is outstanding at a time: 64 B / 220 ns is the 250 MB/s that lmbench measures on AM335x.
+// One integer miss is outstanding at a time: 64 B / 220 ns is the 250 MB/s that lmbench measures on AM335x. With more line fills the core goes on to the next line once the bus has granted the
+// fill (hit under miss), and waits when all are in flight, for a dependent load, and at the end of the accesses.
 //
-// Stores that hit are free beyond their issue; stores that miss do not allocate in the preset's caches and gather in a write-combining buffer. A full line leaves as one burst. Non-cacheable
-// loads go to the bus one access at a time: their cost is latency / (bytes per access x accesses outstanding), never a flat factor.
+// Stores that hit are free beyond their issue; stores that miss do not allocate in the preset's caches and gather in a write-combining buffer. A full block leaves as one burst. Where a level
+// allocates for stores, those that miss all levels gather first, so that a program that streams fetches no line it will overwrite. Non-cacheable loads go to the bus one access at a time: their
+// cost is latency / (bytes per access x accesses outstanding), never a flat factor.
+//
+// # Maintenance
+//
+// The time of maintenance is split into call, barrier, page, line and dirty line (see [Category]). By address it goes by the kernel's linear map, whose colour is the physical page's: a copy that
+// a user mapping of another colour left in an aliasing cache is not reached, unless all colours are visited, at the cost of a line for each. Outer caches are maintained by physical address in a
+// pass of their own. By set and way it reaches the inner levels alone.
 //
 // Left out: instruction fetch, NEON and the preload engine, D-side speculation (the A8 has none by design), more than one core, cpuidle states, frequency changes.
 package cpu
@@ -27,6 +35,7 @@ import (
 
 	"socsim/sim"
 	"socsim/sim/units"
+	"socsim/soc/l3"
 )
 
 // Config is the core.
@@ -39,13 +48,16 @@ type Config struct {
 	AccessCycles     int         `conf:"access_cycles" doc:"Issue cost of one load or store."`
 	TLBEntries       int         `conf:"tlb_entries" doc:"Entries of the data TLB (fully associative, round robin)."`
 	TLBMissCycles    int         `conf:"tlb_miss_cycles" doc:"Cost of a table walk whose descriptor hits in L2."`
-	WriteBuffers     int         `conf:"write_buffers" doc:"Open lines of the write-combining buffer."`
+	Linefills        int         `conf:"linefills" doc:"Line fills in flight before a load that misses must wait."`
+	WriteBuffers     int         `conf:"write_buffers" doc:"Open blocks of the write-combining buffer, and of the buffer that finds out streaming stores."`
+	WriteMerge       units.Bytes `conf:"write_merge" doc:"Bytes that one block of the write-combining buffer merges."`
+	StreamingStores  bool        `conf:"streaming_stores" doc:"Whether stores that together cover a line keep a level that allocates for them from fetching it."`
 	EvictionBuffers  int         `conf:"eviction_buffers" doc:"Lines on their way to memory before the core must wait."`
 	WriteOutstanding int         `conf:"write_outstanding" doc:"Write bursts in flight on the bus."`
 	NCOutstanding    int         `conf:"nc_outstanding" doc:"Non-cacheable loads in flight; Cortex-A8 gives each class a single ID."`
-	BusClass         int         `conf:"bus_class" doc:"SMS class of the core's bus traffic."`
 	Maintenance      Maintenance `conf:"maintenance" doc:"Cost of cache maintenance."`
 	OS               OS          `conf:"os" doc:"Cost of the operating system's services."`
+	l3.Initiator     `conf:",inline"`
 }
 
 // Maintenance is the cost of cache maintenance. The one published figure fixes a single point: 34 +- 11 cycles a line on Cortex-A8, call and barrier included; a core-clock part and a
@@ -58,8 +70,24 @@ type Maintenance struct {
 	SetWayTime  sim.Time     `conf:"set_way_time" doc:"Per set and way of a whole-cache operation, part that does not scale with the core clock."`
 	Barrier     units.Cycles `conf:"barrier" doc:"A DSB with nothing to wait for."`
 	Page        units.Cycles `conf:"page" doc:"Per page visited by address (address generation, TLB)."`
+	Loop        Loop         `conf:"loop" doc:"How the whole cache is maintained: by set and way, or by the test-and-clean loop of the ARM926."`
+	OuterCall   sim.Time     `conf:"outer_call" doc:"Per call on an outer cache: locking and the sync register."`
+	OuterLine   sim.Time     `conf:"outer_line" doc:"Per line of an outer cache, by physical address: a register write and its completion."`
+	OuterWay    sim.Time     `conf:"outer_way" doc:"Per line slot of an outer cache maintained by way, which it does by itself while the core waits."`
 	DirtyCycles units.Cycles `conf:"dirty_line" doc:"Extra core cycles per dirty line; the wait for the bus comes on top."`
 }
+
+// Loop is how the whole of a cache is maintained.
+type Loop string
+
+// The loops. On an ARM926 one instruction tests for a dirty line and cleans it, and the loop ends when there is none.
+const (
+	LoopSetWay    Loop = "set-way"
+	LoopTestClean Loop = "test-clean"
+)
+
+// Values lists the loops.
+func (Loop) Values() []string { return []string{string(LoopSetWay), string(LoopTestClean)} }
 
 // OS is the cost of operating-system services in core cycles, so that it scales with the clock.
 type OS struct {
@@ -70,8 +98,8 @@ type OS struct {
 	IRQExit       units.Cycles `conf:"irq_exit" doc:"Return from an interrupt."`
 	Handler       units.Cycles `conf:"irq_handler" doc:"Work of a device's interrupt handler itself, without cache maintenance."`
 	Ioctl         units.Cycles `conf:"ioctl" doc:"Driver work of one ioctl (QBUF, DQBUF, submit, flip) on top of the system call."`
-	MMIORead      sim.Time     `conf:"mmio_read" doc:"A register read over L4; the core waits."`
-	MMIOWrite     sim.Time     `conf:"mmio_write" doc:"A posted register write over L4."`
+	MMIORead      sim.Time     `conf:"mmio_read" doc:"The core's own part of a register read: ordering and its bus interface. L3 and L4 come on top, and the core waits."`
+	MMIOWrite     sim.Time     `conf:"mmio_write" doc:"The core's own part of a posted register write. It waits for the write before it to leave the L4."`
 	Timeslice     sim.Time     `conf:"timeslice" doc:"How long a task runs while another of the same priority waits."`
 }
 
@@ -86,6 +114,10 @@ func (c Config) Validate() error {
 		return fmt.Errorf("cpu: negative latency")
 	case c.TLBEntries < 1 || c.TLBEntries > 1024:
 		return fmt.Errorf("cpu.tlb_entries: %d, want 1 to 1024", c.TLBEntries)
+	case c.Linefills < 1 || c.Linefills > maxBuffers:
+		return fmt.Errorf("cpu.linefills: %d, want 1 to %d", c.Linefills, maxBuffers)
+	case c.WriteMerge < 1 || c.WriteMerge > 64 || c.WriteMerge&(c.WriteMerge-1) != 0:
+		return fmt.Errorf("cpu.write_merge: %v, want a power of two up to 64B", c.WriteMerge)
 	case c.WriteBuffers < 1 || c.WriteBuffers > maxBuffers:
 		return fmt.Errorf("cpu.write_buffers: %d, want 1 to %d", c.WriteBuffers, maxBuffers)
 	case c.EvictionBuffers < 1 || c.EvictionBuffers > maxBuffers:
@@ -94,10 +126,11 @@ func (c Config) Validate() error {
 		return fmt.Errorf("cpu.write_outstanding: %d, want 1 to %d", c.WriteOutstanding, maxBuffers)
 	case c.NCOutstanding < 1 || c.NCOutstanding > maxBuffers:
 		return fmt.Errorf("cpu.nc_outstanding: %d, want 1 to %d", c.NCOutstanding, maxBuffers)
-	case c.BusClass < 0 || c.BusClass > 2:
-		return fmt.Errorf("cpu.bus_class: %d, want 0, 1 or 2", c.BusClass)
 	case c.OS.Timeslice <= 0:
 		return fmt.Errorf("cpu.os.timeslice: %v, want more than 0s", c.OS.Timeslice)
+	}
+	if err := c.Initiator.Validate(); err != nil {
+		return fmt.Errorf("cpu.%w", err)
 	}
 	return nil
 }

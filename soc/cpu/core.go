@@ -13,14 +13,22 @@ import (
 // Category is what a picosecond of the core's time is accounted to.
 type Category int
 
-// The fixed categories; tasks follow.
+// The fixed categories; tasks follow. Maint and those named after it are the parts of maintenance, a category for the reports: calls, barriers with the wait for what was posted before them,
+// pages, lines, and dirty lines with the wait for the bus.
 const (
 	Idle Category = iota
 	Driver
 	Maint
+	MaintBarrier
+	MaintPage
+	MaintLine
+	MaintDirty
 	Interrupt
 	firstTask
 )
+
+// maintenance reports whether the category is a part of maintenance.
+func (c Category) maintenance() bool { return c >= Maint && c <= MaintDirty }
 
 // Priority orders threads. A lower number runs first; interrupts are not preempted.
 type Priority int
@@ -42,14 +50,17 @@ type Core struct {
 	mem    *memory.Memory
 	caches *cachemodel.Hierarchy
 	master bus.Master
-	lines  int // bytes a line
-	lowest int // level number that stands for memory
+	lines  int  // bytes a line
+	lowest int  // level number that stands for memory
+	stores bool // whether a level allocates for stores
+	kept   bool // whether the caches keep copies of a line under several addresses
 
 	// l is the local time: the core is busy up to l. It is never behind the engine's time while a thread runs.
 	l sim.Time
 	// cat is what time is charged to; ledger has the sums since the last reset.
 	cat    Category
-	last   Category // what the last charge went to: that is where local time beyond the engine's time belongs
+	last   Category // what the last charge went to
+	turns  [4]turn  // the last changes of category, newest first: where local time beyond the engine's time belongs
 	ledger []sim.Time
 	names  []string // of tasks
 
@@ -70,15 +81,19 @@ type Core struct {
 	irqOffSince sim.Time
 	irqOffMax   sim.Time
 
+	registers           *l3.L4 // the way to devices' registers; nil where the core's own part of an access is all that counts
 	readPort, writePort *bus.Port
 	reader              fillSource
 	writer              writeSource
-	wc                  writeCombiner
+	wc                  *cachemodel.StoreBuffer // stores that go past the caches
+	gather              *cachemodel.StoreBuffer // stores that miss all levels, before one allocates for them
+	inFlight            []sim.Time              // completions of line fills not waited for
 	tlb                 tlb
 
 	nextVA   bus.Virt
 	mappings []*Mapping
 	dropped  lineSet // lines that a whole-cache operation dropped and nobody touched since
+	harm     []Collateral
 	stats    Stats
 	cycles   [1024]sim.Time // durations of small cycle counts
 }
@@ -101,6 +116,14 @@ type MaintenanceStats struct {
 	Cleaned, Invalidated             uint64
 	BytesWrittenBack                 uint64
 	CollateralMisses                 uint64
+	// OuterLines is the lines visited in outer caches' own passes; AliasLookups the visits that went to further colours. Both are in Visited.
+	OuterLines, AliasLookups uint64
+}
+
+// Collateral is what whole-cache operations cost somebody afterwards: lines they threw out, missed when next accessed, and the time those refills took.
+type Collateral struct {
+	Misses uint64
+	Time   sim.Time
 }
 
 // New returns an idle core. The fabric gets two ports for it: one for reads, one for writes.
@@ -113,26 +136,38 @@ func New(cfg Config, eng *sim.Engine, fabric *l3.Fabric, mem *memory.Memory, cac
 	}
 	c := &Core{
 		cfg: cfg, clock: sim.NewClock(int64(cfg.Clock)), eng: eng, fabric: fabric, mem: mem, caches: caches, master: master,
-		lines: caches.LineSize(), lowest: caches.Levels(), ledger: make([]sim.Time, firstTask), nextVA: 0x4000_0000,
+		lines: caches.LineSize(), lowest: caches.Levels(), stores: caches.AllocatesForStores(), kept: caches.KeepsAliases(), ledger: make([]sim.Time, firstTask), nextVA: 0x4000_0000,
+		harm: make([]Collateral, firstTask), inFlight: make([]sim.Time, 0, maxBuffers),
+	}
+	var err error
+	if c.wc, err = cachemodel.NewStoreBuffer(cfg.WriteBuffers, int(cfg.WriteMerge)); err != nil {
+		return nil, fmt.Errorf("cpu: %w", err)
+	}
+	if c.gather, err = cachemodel.NewStoreBuffer(cfg.WriteBuffers, c.lines); err != nil {
+		return nil, fmt.Errorf("cpu: %w", err)
 	}
 	for i := range c.cycles {
 		c.cycles[i] = c.clock.Cycles(int64(i))
 	}
+	mem.SetAliased(c.kept)
 	c.hResume = eng.Register((*resumeHandler)(c))
 	c.hTick = eng.Register((*tickHandler)(c))
 	c.hTimer = eng.Register((*timerHandler)(c))
 	c.reader.core, c.writer.core = c, c
 	half := cfg.MemoryLatency / 2
-	c.readPort = fabric.AddPort(l3.PortConfig{
-		Master: master, Class: uint8(cfg.BusClass), Outstanding: cfg.NCOutstanding, Hop: half, Return: cfg.MemoryLatency - half,
-	}, &c.reader)
-	c.writePort = fabric.AddPort(l3.PortConfig{
-		Master: master, Class: uint8(cfg.BusClass), Outstanding: cfg.WriteOutstanding, Hop: half, Return: cfg.MemoryLatency - half,
-	}, &c.writer)
-	c.wc.init(cfg.WriteBuffers)
+	port := func(outstanding int) l3.PortConfig {
+		p := cfg.Initiator.Port(master, outstanding)
+		p.Hop, p.Return = half, cfg.MemoryLatency-half
+		return p
+	}
+	c.readPort = fabric.AddPort(port(max(cfg.NCOutstanding, cfg.Linefills)), &c.reader)
+	c.writePort = fabric.AddPort(port(cfg.WriteOutstanding), &c.writer)
 	c.tlb.init(cfg.TLBEntries)
 	return c, nil
 }
+
+// SetRegisters connects the core to the interconnect of the registers.
+func (c *Core) SetRegisters(l *l3.L4) { c.registers = l }
 
 // Engine returns the engine the core runs on.
 func (c *Core) Engine() *sim.Engine { return c.eng }
@@ -155,6 +190,21 @@ func (c *Core) TaskTime(i int) sim.Time { return c.ledger[int(firstTask)+i] }
 // Time returns the time accounted to a fixed category since the last reset.
 func (c *Core) Time(cat Category) sim.Time { return c.ledger[cat] }
 
+// MaintenanceTime returns the time accounted to all parts of maintenance since the last reset.
+func (c *Core) MaintenanceTime() sim.Time {
+	var sum sim.Time
+	for cat := Maint; cat <= MaintDirty; cat++ {
+		sum += c.ledger[cat]
+	}
+	return sum
+}
+
+// Collateral returns what whole-cache operations cost a category since the last reset.
+func (c *Core) Collateral(cat Category) Collateral { return c.harm[cat] }
+
+// TaskCollateral returns what whole-cache operations cost a task since the last reset.
+func (c *Core) TaskCollateral(i int) Collateral { return c.harm[int(firstTask)+i] }
+
 // IRQOffMax returns the longest stretch with interrupts off since the last reset.
 func (c *Core) IRQOffMax() sim.Time { return c.irqOffMax }
 
@@ -163,11 +213,12 @@ func (c *Core) IRQOffMax() sim.Time { return c.irqOffMax }
 func (c *Core) Reset(now sim.Time) {
 	clear(c.ledger)
 	if c.l > now {
-		c.ledger[c.last] = c.l - now
+		c.ahead(now, 1)
 	} else {
 		c.l = now // idle, or waiting for the bus, until now; the stretch counts from here
 	}
 	c.stats = Stats{}
+	clear(c.harm)
 	c.irqOffMax = 0
 	c.caches.ResetCounters()
 }
@@ -175,7 +226,7 @@ func (c *Core) Reset(now sim.Time) {
 // Close settles the accounts at now, the end of the run, so that they add up to the time since the last reset. As for Reset an event at now should be pending.
 func (c *Core) Close(now sim.Time) {
 	if c.l > now {
-		c.ledger[c.last] -= c.l - now
+		c.ahead(now, -1)
 	} else {
 		c.ledger[c.cat] += now - c.l // idle, or waiting for the bus
 	}
@@ -184,9 +235,36 @@ func (c *Core) Close(now sim.Time) {
 
 // charge moves local time forward.
 func (c *Core) charge(d sim.Time) {
+	if c.cat != c.last {
+		c.turn()
+	}
 	c.l += d
 	c.ledger[c.cat] += d
+}
+
+// turn is a change of category at a local time.
+type turn struct {
+	cat  Category
+	from sim.Time
+}
+
+// turn notes that what follows is charged to another category. An operation that nothing can interrupt has at most as many as are kept.
+func (c *Core) turn() {
+	copy(c.turns[1:], c.turns[:])
+	c.turns[0] = turn{c.cat, c.l}
 	c.last = c.cat
+}
+
+// ahead adds what was charged beyond now to the accounts it went to, times a sign.
+func (c *Core) ahead(now, sign sim.Time) {
+	end := c.l
+	for _, t := range c.turns {
+		from := max(t.from, now)
+		if from < end {
+			c.ledger[t.cat] += sign * (end - from)
+			end = from
+		}
+	}
 }
 
 func (c *Core) duration(cycles int64) sim.Time {

@@ -33,7 +33,7 @@ const (
 func config() Config {
 	return Config{
 		Clock: 1e9, L1Cycles: 3, L2Cycles: 8, MissCycles: 25, AccessCycles: 1, TLBEntries: 32, TLBMissCycles: 24, WriteBuffers: 4, EvictionBuffers: 4, WriteOutstanding: 2,
-		NCOutstanding: 1, BusClass: 1,
+		NCOutstanding: 1, Linefills: 1, WriteMerge: 64, StreamingStores: true, Initiator: l3.Plain(1, 0),
 		Maintenance: Maintenance{Call: 20, Line: 34, SetWay: 17, Barrier: 40, Page: 5, DirtyCycles: 7},
 		OS: OS{
 			Syscall: 530, PageFault: 1690, ContextSwitch: 3600, IRQEntry: 1500, IRQExit: 600, Handler: 1200, Ioctl: 1100,
@@ -76,6 +76,27 @@ func newRig(tb testing.TB, change func(*Config)) *rig {
 
 func newCachedRig(tb testing.TB, change func(*Config), allocate cachemodel.Allocate) *rig {
 	tb.Helper()
+	return newRigWith(tb, change, func(c *cachemodel.Config) {
+		for i := range c.Levels {
+			c.Levels[i].Allocate = allocate
+		}
+	})
+}
+
+func allocateForStores(c *cachemodel.Config) {
+	for i := range c.Levels {
+		c.Levels[i].Allocate = cachemodel.ReadWriteAllocate
+	}
+}
+
+// twoColours makes L1 virtually indexed with ways of two pages.
+func twoColours(c *cachemodel.Config) {
+	c.Levels[0].Size, c.Levels[0].Index = 4*l1Size, cachemodel.VIPT
+}
+
+// newRigWith returns a rig with the caches changed.
+func newRigWith(tb testing.TB, change func(*Config), changeCaches func(*cachemodel.Config)) *rig {
+	tb.Helper()
 	cfg := config()
 	if change != nil {
 		change(&cfg)
@@ -97,13 +118,15 @@ func newCachedRig(tb testing.TB, change func(*Config), allocate cachemodel.Alloc
 	must(err)
 	fabric, err := l3.New(l3.Config{Clock: 100e6, RequestCycles: 5, ResponseCycles: 3, Class1Weight: 2, Class2Weight: 1}, eng, mem, ctl)
 	must(err)
-	caches, err := cachemodel.New(cachemodel.Config{
-		Versions: true,
+	cc := cachemodel.Config{
+		Versions: true, Unification: 1,
 		Levels: []cachemodel.LevelConfig{
-			{Size: l1Size, Ways: 2, Line: line, Replacement: cachemodel.LRU, Allocate: allocate},
-			{Size: l2Size, Ways: 4, Line: line, Replacement: cachemodel.LRU, Allocate: allocate},
+			{Size: l1Size, Ways: 2, Line: line, Replacement: cachemodel.LRU},
+			{Size: l2Size, Ways: 4, Line: line, Replacement: cachemodel.LRU},
 		},
-	})
+	}
+	changeCaches(&cc)
+	caches, err := cachemodel.New(cc)
 	must(err)
 	core, err := New(cfg, eng, fabric, mem, caches, self)
 	must(err)

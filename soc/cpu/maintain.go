@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"socsim/cachemodel"
+	"socsim/sim"
 	"socsim/sim/bus"
 	"socsim/soc/memory"
 )
@@ -15,39 +16,83 @@ const (
 	EdgePlain EdgeRule = "invalidate"
 )
 
-// MaintainRange runs op by address to the point of coherency over physically contiguous runs, one routine call and one barrier a run, as dma_sync_sg does. Dirty lines are
-// written back one at a time: the loop goes on when memory has taken the line.
-func (t *Thread) MaintainRange(op cachemodel.Op, runs []memory.Run, edge EdgeRule) {
+// Pass says how a range is maintained.
+type Pass struct {
+	Op   cachemodel.Op
+	Edge EdgeRule
+	// Point is how far the operation reaches; outer caches follow only to the point of coherency.
+	Point cachemodel.Point
+	// AllColours visits each line under every colour of the first level, for caches whose aliases are software's business.
+	AllColours bool
+	// OuterFirst maintains outer caches before the inner ones, as an unmap does, so that no inner refill can bring back what the outer still holds.
+	OuterFirst bool
+}
+
+// MaintainRange maintains physically contiguous runs by address, one routine call and one barrier a run, as dma_sync_sg does, and in outer caches in a pass of its own. Dirty lines are written back
+// one at a time: the loop goes on when memory has taken the line.
+func (t *Thread) MaintainRange(p Pass, runs []memory.Run) {
 	c := t.core
 	old := t.Enter(Maint)
-	st := &c.stats.Maintenance
-	st.RangeCalls++
+	c.stats.Maintenance.RangeCalls++
+	outer := c.caches.Inner() < c.caches.Levels() && p.Point == cachemodel.PoC
 	for _, r := range runs {
-		st.Segments++
-		c.sync()
-		c.chargeCycles(int64(c.cfg.Maintenance.Call))
-		mask := bus.Phys(c.lines - 1)
-		end := r.Addr + bus.Phys(r.Bytes)
-		for pa := r.Addr &^ mask; pa < end; pa += bus.Phys(c.lines) {
-			if pa%memory.PageBytes == 0 || pa <= r.Addr {
-				c.chargeCycles(int64(c.cfg.Maintenance.Page))
-			}
-			lineOp := op
-			if op == cachemodel.Invalidate && edge == EdgeFlush && (pa < r.Addr || pa+bus.Phys(c.lines) > end) {
-				lineOp = cachemodel.CleanInvalidate
-			}
-			c.maintainLine(lineOp, pa)
+		c.stats.Maintenance.Segments++
+		if outer && p.OuterFirst {
+			c.maintainOuterRun(p, r)
 		}
-		t.Barrier()
+		c.maintainRun(t, p, r)
+		if outer && !p.OuterFirst {
+			c.maintainOuterRun(p, r)
+		}
 	}
 	t.Leave(old)
 }
 
-func (c *Core) maintainLine(op cachemodel.Op, pa bus.Phys) {
+// maintainRun is one routine call on the inner caches.
+func (c *Core) maintainRun(t *Thread, p Pass, r memory.Run) {
 	c.sync()
+	c.chargeCycles(int64(c.cfg.Maintenance.Call))
+	c.eachLine(r, p, func(pa bus.Phys, op cachemodel.Op) {
+		if pa%memory.PageBytes == 0 || pa <= r.Addr {
+			c.cat = MaintPage
+			c.chargeCycles(int64(c.cfg.Maintenance.Page))
+		}
+		c.maintainLine(op, p, pa)
+	})
+	c.cat = MaintBarrier
+	t.Barrier()
+	c.cat = Maint
+}
+
+// eachLine visits the lines of a run, with the operation that the edge rule makes of the pass's.
+func (c *Core) eachLine(r memory.Run, p Pass, visit func(pa bus.Phys, op cachemodel.Op)) {
+	mask := bus.Phys(c.lines - 1)
+	end := r.Addr + bus.Phys(r.Bytes)
+	for pa := r.Addr &^ mask; pa < end; pa += bus.Phys(c.lines) {
+		op := p.Op
+		if op == cachemodel.Invalidate && p.Edge == EdgeFlush && (pa < r.Addr || pa+bus.Phys(c.lines) > end) {
+			op = cachemodel.CleanInvalidate
+		}
+		visit(pa, op)
+	}
+}
+
+func (c *Core) maintainLine(op cachemodel.Op, p Pass, pa bus.Phys) {
+	c.cat = MaintLine
+	c.sync()
+	if c.gather.Len() > 0 {
+		c.takeGathered(pa)
+	}
 	m := &c.cfg.Maintenance
-	c.charge(c.duration(int64(m.Line)) + m.LineTime)
-	e := c.caches.Maintain(op, uint64(pa))
+	var e cachemodel.Effect
+	if p.AllColours {
+		e = c.caches.MaintainAliases(op, uint64(pa), p.Point)
+	} else {
+		e = c.caches.Maintain(op, linearMap(pa), p.Point)
+	}
+	c.charge(sim.Time(e.Lookups) * (c.duration(int64(m.Line)) + m.LineTime))
+	c.stats.Maintenance.AliasLookups += uint64(e.Lookups - 1)
+	c.stats.Maintenance.Visited += uint64(e.Lookups)
 	c.account(op, pa, e)
 	if e.Dirty && op == cachemodel.Invalidate {
 		c.mem.CPUDrop(pa, memory.Stamp(e.Version), c.master, c.l)
@@ -55,31 +100,134 @@ func (c *Core) maintainLine(op cachemodel.Op, pa bus.Phys) {
 	c.writeBackSerially()
 }
 
-// MaintainAll cleans and invalidates the whole cache by set and way, level by level. Lines of other regions than handed are noted, to be counted if they are missed later.
+// maintainOuterRun is one call on the outer caches, by physical address. The core waits for each line.
+func (c *Core) maintainOuterRun(p Pass, r memory.Run) {
+	c.sync()
+	m := &c.cfg.Maintenance
+	c.charge(m.OuterCall)
+	c.eachLine(r, p, func(pa bus.Phys, op cachemodel.Op) {
+		c.cat = MaintLine
+		c.sync()
+		c.charge(m.OuterLine)
+		e := c.caches.MaintainOuter(op, uint64(pa))
+		c.stats.Maintenance.OuterLines++
+		c.stats.Maintenance.Visited++
+		c.account(op, pa, e)
+		if e.Dirty && op == cachemodel.Invalidate {
+			c.mem.CPUDrop(pa, memory.Stamp(e.Version), c.master, c.l)
+		}
+		c.writeBackSerially()
+	})
+	c.cat = Maint
+}
+
+// MaintainAll cleans and invalidates the whole of the inner caches, level by level: by set and way, or where the core has one by its test-and-clean loop. It does not reach outer caches. Lines of
+// other regions than handed are noted, to be counted if they are missed later.
 func (t *Thread) MaintainAll(handed []*memory.Region) {
 	c := t.core
 	old := t.Enter(Maint)
 	m := &c.cfg.Maintenance
 	c.stats.Maintenance.WholeCalls++
 	c.sync()
-	c.chargeCycles(int64(m.Call + m.Barrier)) // a DMB before
-	for level := range c.caches.Levels() {
-		for way := range c.caches.Ways(level) {
-			for set := range c.caches.Sets(level) {
-				c.sync()
-				c.charge(c.duration(int64(m.SetWay)) + m.SetWayTime)
-				e := c.caches.SetWay(cachemodel.CleanInvalidate, level, set, way)
-				pa := bus.Phys(e.Addr)
-				c.account(cachemodel.CleanInvalidate, pa, e)
-				if e.Present && !c.belongs(pa, handed) {
-					c.dropped.add(c.lineIndex(pa))
-				}
-				c.writeBackSerially()
-			}
-		}
+	c.chargeCycles(int64(m.Call))
+	c.cat = MaintBarrier
+	c.chargeCycles(int64(m.Barrier)) // a DMB before
+	c.allocate(c.gather.Drain())
+	c.cat = MaintLine
+	first := 0
+	if m.Loop == LoopTestClean {
+		c.testClean(handed)
+		first = 1
 	}
+	for level := first; level < c.caches.Inner(); level++ {
+		c.bySetWay(level, m.duration(c), handed)
+	}
+	c.cat = MaintBarrier
 	t.Barrier()
 	t.Leave(old)
+}
+
+// duration is the time of one operation by set and way.
+func (m *Maintenance) duration(c *Core) sim.Time { return c.duration(int64(m.SetWay)) + m.SetWayTime }
+
+// MaintainAllOuter cleans and invalidates the whole of the outer caches by way, which they do by themselves while the core waits.
+func (t *Thread) MaintainAllOuter(handed []*memory.Region) {
+	c := t.core
+	if c.caches.Inner() == c.caches.Levels() {
+		return
+	}
+	old := t.Enter(Maint)
+	c.stats.Maintenance.WholeCalls++
+	c.sync()
+	c.charge(c.cfg.Maintenance.OuterCall)
+	c.cat = MaintLine
+	for level := c.caches.Inner(); level < c.caches.Levels(); level++ {
+		c.bySetWay(level, c.cfg.Maintenance.OuterWay, handed)
+	}
+	c.cat = MaintBarrier
+	t.Barrier()
+	t.Leave(old)
+}
+
+// bySetWay cleans and invalidates a level, slot by slot.
+func (c *Core) bySetWay(level int, slot sim.Time, handed []*memory.Region) {
+	for way := range c.caches.Ways(level) {
+		for set := 0; set < c.caches.Sets(level); {
+			c.sync()
+			if n := c.caches.EmptySets(level, set, way); n > 0 {
+				set += c.passSlots(n, slot)
+				continue
+			}
+			c.charge(slot)
+			c.stats.Maintenance.Visited++
+			c.accountSlot(c.caches.SetWay(cachemodel.CleanInvalidate, level, set, way), handed)
+			set++
+		}
+	}
+}
+
+// passSlots spends the time of up to n empty slots and returns of how many: it stops where a loop that goes one by one would let an event run.
+func (c *Core) passSlots(n int, slot sim.Time) int {
+	if slot > 0 {
+		to := min(c.l+sim.Time(n)*slot, c.eng.Next())
+		c.fabric.AdvanceTo(to) // nothing the core does until then touches the bus
+		to = min(to, c.eng.Next())
+		n = max(1, min(n, int((to-c.l+slot-1)/slot)))
+	}
+	c.charge(sim.Time(n) * slot)
+	c.stats.Maintenance.Visited += uint64(n)
+	return n
+}
+
+// testClean is the ARM926's loop: a turn for each dirty line, and a last one that finds none.
+func (c *Core) testClean(handed []*memory.Region) {
+	slot := c.cfg.Maintenance.duration(c)
+	c.caches.Lines(0, func(l cachemodel.Line) { c.noteDropped(bus.Phys(l.Physical), handed) })
+	for done := false; !done; {
+		c.sync()
+		c.charge(slot)
+		var e cachemodel.Effect
+		e, done = c.caches.TestClean(cachemodel.CleanInvalidate)
+		c.stats.Maintenance.Visited++
+		c.account(cachemodel.CleanInvalidate, bus.Phys(e.Addr), e)
+		c.writeBackSerially()
+	}
+}
+
+// accountSlot accounts for one slot of a whole-cache operation.
+func (c *Core) accountSlot(e cachemodel.Effect, handed []*memory.Region) {
+	pa := bus.Phys(e.Addr)
+	c.account(cachemodel.CleanInvalidate, pa, e)
+	if e.Present {
+		c.noteDropped(pa, handed)
+	}
+	c.writeBackSerially()
+}
+
+func (c *Core) noteDropped(pa bus.Phys, handed []*memory.Region) {
+	if !c.belongs(pa, handed) {
+		c.dropped.add(c.lineIndex(pa))
+	}
 }
 
 func (c *Core) belongs(pa bus.Phys, regions []*memory.Region) bool {
@@ -92,15 +240,19 @@ func (c *Core) belongs(pa bus.Phys, regions []*memory.Region) bool {
 	return false
 }
 
-// account counts one line of maintenance. An operation is useful if it wrote back a dirty line or dropped one that was out of date.
+// account counts what one operation found. An operation is useful if it wrote back a dirty line or dropped one that was out of date.
 func (c *Core) account(op cachemodel.Op, pa bus.Phys, e cachemodel.Effect) {
+	if !e.Present {
+		return
+	}
 	st := &c.stats.Maintenance
-	st.Visited++
 	cleans := op != cachemodel.Invalidate
 	drops := op != cachemodel.Clean
 	useful := false
 	if e.Dirty {
+		c.cat = MaintDirty
 		c.chargeCycles(int64(c.cfg.Maintenance.DirtyCycles))
+		c.cat = MaintLine
 		if cleans {
 			st.Cleaned++
 			useful = true
@@ -120,9 +272,15 @@ func (c *Core) account(op cachemodel.Op, pa bus.Phys, e cachemodel.Effect) {
 // writeBackSerially sends the dirty line that the last maintenance operation pushed out and waits until memory has taken it: the cost of a dirty line adds to that of the operation, as in
 // T = lines x t_line + dirty x t_write_back.
 func (c *Core) writeBackSerially() {
-	for _, x := range c.caches.Traffic() {
-		c.stats.Maintenance.BytesWrittenBack += uint64(c.lines)
-		c.post(bus.Phys(x.Addr), c.lines, memory.Stamp(x.Version))
-		c.drainPosted()
+	traffic := c.caches.Traffic()
+	if len(traffic) == 0 {
+		return
 	}
+	c.cat = MaintDirty
+	for _, x := range traffic {
+		c.stats.Maintenance.BytesWrittenBack += uint64(x.Bytes)
+		c.post(bus.Phys(x.Addr), x.Bytes, memory.Stamp(x.Version))
+	}
+	c.drainPosted()
+	c.cat = MaintLine
 }

@@ -25,7 +25,7 @@ func TestARangeOfAbsentLinesCostsCallLinesPagesAndBarrier(t *testing.T) {
 		r.run(func(th *Thread) {
 			region := r.region(16 << 10)
 			want := callCost + sim.Time(c.lines)*lineCost + sim.Time(c.pages)*pageCost
-			got := took(th, func() { th.MaintainRange(cachemodel.Clean, region.RunsOf(c.off, c.n), EdgeFlush) })
+			got := took(th, func() { th.MaintainRange(Pass{Op: cachemodel.Clean, Edge: EdgeFlush}, region.RunsOf(c.off, c.n)) })
 			equal(t, fmt.Sprintf("%d bytes at %d", c.n, c.off), got, want)
 			equal(t, "lines", r.stats.Maintenance.Visited, uint64(c.lines))
 		})
@@ -40,7 +40,7 @@ func TestTheTimePartOfALineDoesNotScaleWithTheClock(t *testing.T) {
 		})
 		r.run(func(th *Thread) {
 			region := r.region(4096)
-			d = took(th, func() { th.MaintainRange(cachemodel.Clean, region.Runs(), EdgeFlush) })
+			d = took(th, func() { th.MaintainRange(Pass{Op: cachemodel.Clean, Edge: EdgeFlush}, region.Runs()) })
 			d += took(th, func() { th.MaintainAll(nil) })
 		})
 		return d
@@ -55,7 +55,7 @@ func TestEveryScatterGatherEntryPaysItsCallAndBarrier(t *testing.T) {
 	r.run(func(th *Thread) {
 		region := r.region(16 << 10)
 		runs := []memory.Run{{Addr: region.Addr(0), Bytes: 64}, {Addr: region.Addr(8192), Bytes: 64}, {Addr: region.Addr(4096), Bytes: 64}}
-		equal(t, "time", took(th, func() { th.MaintainRange(cachemodel.Invalidate, runs, EdgeFlush) }), 3*(callCost+lineCost+pageCost))
+		equal(t, "time", took(th, func() { th.MaintainRange(Pass{Op: cachemodel.Invalidate, Edge: EdgeFlush}, runs) }), 3*(callCost+lineCost+pageCost))
 	})
 	equal(t, "calls", r.stats.Maintenance.RangeCalls, 1)
 	equal(t, "segments", r.stats.Maintenance.Segments, 3)
@@ -78,7 +78,7 @@ func TestCleaningADirtyLineWaitsForItsWriteBack(t *testing.T) {
 		for range 2 {
 			at = store(at+(34+7)*cycle, 0, lineData)
 		}
-		equal(t, "time", took(th, func() { th.MaintainRange(cachemodel.Clean, region.RunsOf(0, 2*line), EdgeFlush) }), at+40*cycle-start)
+		equal(t, "time", took(th, func() { th.MaintainRange(Pass{Op: cachemodel.Clean, Edge: EdgeFlush}, region.RunsOf(0, 2*line)) }), at+40*cycle-start)
 		equal(t, "in memory", r.mem.InMemory(region.Addr(line)), r.mem.Newest(region.Addr(line)))
 	})
 	equal(t, "written back", r.stats.Maintenance.BytesWrittenBack, 2*line)
@@ -90,8 +90,8 @@ func TestCleanKeepsTheLineResident(t *testing.T) {
 		r.run(func(th *Thread) {
 			region := r.region(4096)
 			dirtied(th, r.mapped(region, Cached), 0, line)
-			th.MaintainRange(op, region.RunsOf(0, line), EdgeFlush)
-			level, dirty, _ := r.caches.Probe(uint64(region.Addr(0)))
+			th.MaintainRange(Pass{Op: op, Edge: EdgeFlush}, region.RunsOf(0, line))
+			level, dirty, _ := r.caches.Probe(linearMap(region.Addr(0)))
 			equal(t, op.String()+": resident", level < r.caches.Levels(), op == cachemodel.Clean)
 			equal(t, op.String()+": dirty", dirty, false)
 		})
@@ -103,7 +103,7 @@ func TestInvalidatingDirtyDataLosesIt(t *testing.T) {
 	r.run(func(th *Thread) {
 		region := r.region(4096)
 		dirtied(th, r.mapped(region, Cached), 0, 2*line)
-		th.MaintainRange(cachemodel.Invalidate, region.RunsOf(0, 2*line), EdgeFlush)
+		th.MaintainRange(Pass{Op: cachemodel.Invalidate, Edge: EdgeFlush}, region.RunsOf(0, 2*line))
 	})
 	equal(t, "lost CPU data", r.seen.of(memory.LostCPUData), 2)
 	equal(t, "written back", r.stats.Maintenance.BytesWrittenBack, 0)
@@ -115,8 +115,8 @@ func TestInvalidatingACleanLineLosesNothing(t *testing.T) {
 		region := r.region(4096)
 		m := r.mapped(region, Cached)
 		dirtied(th, m, 0, line)
-		th.MaintainRange(cachemodel.Clean, region.RunsOf(0, line), EdgeFlush)
-		th.MaintainRange(cachemodel.Invalidate, region.RunsOf(0, line), EdgeFlush)
+		th.MaintainRange(Pass{Op: cachemodel.Clean, Edge: EdgeFlush}, region.RunsOf(0, line))
+		th.MaintainRange(Pass{Op: cachemodel.Invalidate, Edge: EdgeFlush}, region.RunsOf(0, line))
 	})
 	equal(t, "violations", len(r.seen), 0)
 }
@@ -139,7 +139,7 @@ func TestPartialEdgeLinesAreWrittenBackUnderEdgeFlush(t *testing.T) {
 		r.run(func(th *Thread) {
 			region := r.region(4096)
 			dirtied(th, r.mapped(region, Cached), 0, 4*line)
-			th.MaintainRange(cachemodel.Invalidate, region.RunsOf(c.off, c.n), c.rule)
+			th.MaintainRange(Pass{Op: cachemodel.Invalidate, Edge: c.rule}, region.RunsOf(c.off, c.n))
 		})
 		what := fmt.Sprintf("%s, %d bytes at %d: ", c.rule, c.n, c.off)
 		equal(t, what+"written back", r.stats.Maintenance.BytesWrittenBack, c.written*line)
@@ -153,7 +153,7 @@ func TestWritingBackAnOldEdgeLineLosesDeviceData(t *testing.T) {
 		region := r.region(4096)
 		dirtied(th, r.mapped(region, Cached), 0, line)
 		r.written(th, region.Addr(32), 32)
-		th.MaintainRange(cachemodel.Invalidate, region.RunsOf(32, 32), EdgeFlush)
+		th.MaintainRange(Pass{Op: cachemodel.Invalidate, Edge: EdgeFlush}, region.RunsOf(32, 32))
 	})
 	equal(t, "lost device data", r.seen.of(memory.LostDeviceData), 1)
 }
@@ -181,7 +181,7 @@ func TestTheWholeCacheLoopVisitsEverySetAndWayOnce(t *testing.T) {
 
 func resident(r *rig, level int) int {
 	n := 0
-	r.caches.Lines(level, func(uint64, bool, cachemodel.Version) { n++ })
+	r.caches.Lines(level, func(cachemodel.Line) { n++ })
 	return n
 }
 
@@ -215,7 +215,7 @@ func TestACollateralMissIsCountedOncePerDroppedLine(t *testing.T) {
 		equal(t, "of lines that were not there", r.stats.Maintenance.CollateralMisses, 0)
 		th.Access(b, 0, 512, Touch{Width: 8})
 		equal(t, "of the bystander", r.stats.Maintenance.CollateralMisses, 8)
-		th.MaintainRange(cachemodel.Invalidate, bystander.Runs(), EdgeFlush)
+		th.MaintainRange(Pass{Op: cachemodel.Invalidate, Edge: EdgeFlush}, bystander.Runs())
 		th.Access(b, 0, 512, Touch{Width: 8})
 		equal(t, "when they miss again for another reason", r.stats.Maintenance.CollateralMisses, 8)
 	})
@@ -269,7 +269,7 @@ func TestUsefulWorkIsAWriteBackOrTheDropOfAnOldLine(t *testing.T) {
 		r.run(func(th *Thread) {
 			m := r.mapped(r.region(4096), Cached)
 			c.state(r, th, m)
-			th.MaintainRange(c.op, m.Region.RunsOf(0, line), EdgeFlush)
+			th.MaintainRange(Pass{Op: c.op, Edge: EdgeFlush}, m.Region.RunsOf(0, line))
 		})
 		st := r.stats.Maintenance
 		equal(t, fmt.Sprintf("%v of a line that is %s", c.op, c.name), count{st.Useful, st.Cleaned, st.Invalidated}, c.want)
@@ -282,14 +282,14 @@ func TestMaintenanceIsAccountedAsMaintenanceEverywhere(t *testing.T) {
 	region := r.region(4096)
 	var want sim.Time
 	maintain := func(th *Thread) {
-		want += took(th, func() { th.MaintainRange(cachemodel.Clean, region.Runs(), EdgeFlush) })
+		want += took(th, func() { th.MaintainRange(Pass{Op: cachemodel.Clean, Edge: EdgeFlush}, region.Runs()) })
 	}
 	irq := r.SpawnIRQ("irq", maintain)
 	r.SpawnTask("task", func(th *Thread) { th.Syscall(func() { maintain(th) }) })
 	r.until(sim.Never)
 	r.at(r.eng.Now(), irq.Raise)
 	r.until(sim.Never)
-	equal(t, "maintenance", r.Time(Maint), want)
+	equal(t, "maintenance", r.MaintenanceTime(), want)
 	equal(t, "interrupt", r.Time(Interrupt), (1500+1200+600)*cycle)
 	equal(t, "driver", r.Time(Driver), (530+1100)*cycle)
 }

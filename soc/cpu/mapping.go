@@ -3,6 +3,7 @@ package cpu
 import (
 	"fmt"
 
+	"socsim/cachemodel"
 	"socsim/sim/bus"
 	"socsim/soc/memory"
 )
@@ -51,6 +52,7 @@ func (c *Core) Map(name string, r *memory.Region, a Attr) (*Mapping, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mapping %s: %w", name, err)
 	}
+	c.nextVA = (c.nextVA + shmlba - 1) &^ (shmlba - 1)
 	m := &Mapping{Name: name, VA: c.nextVA, Attr: a, Region: r, Bytes: int(r.Bytes), pageShift: 12, tables: tables}
 	c.nextVA += bus.Virt(len(r.Frames)+1) * memory.PageBytes
 	c.mappings = append(c.mappings, m)
@@ -72,6 +74,26 @@ func (c *Core) Unmap(m *Mapping) {
 // KernelMap returns the kernel's view of the region through its linear map, which exists anyway: sections of 1 MiB, cached.
 func (c *Core) KernelMap(r *memory.Region) *Mapping {
 	return &Mapping{Name: "linear map", Attr: Cached, Region: r, Bytes: int(r.Bytes), pageShift: 20}
+}
+
+// shmlba is the alignment of user mappings, as ARM Linux has it, so that all user mappings of a buffer agree in colour (SHMLBA, 4 pages).
+const shmlba = 4 * memory.PageBytes
+
+// linear is the bit that tells virtual addresses of the kernel's linear map from those of user mappings. The rest is the physical address: the two have the same colour.
+const linear = 1 << 40
+
+// linearMap is where the kernel sees physical memory.
+func linearMap(pa bus.Phys) cachemodel.Address {
+	return cachemodel.Address{Virtual: linear | uint64(pa), Physical: uint64(pa)}
+}
+
+// at returns the addresses of the byte at off.
+func (m *Mapping) at(off int) cachemodel.Address {
+	pa := m.Region.Addr(off)
+	if m.VA == 0 {
+		return linearMap(pa)
+	}
+	return cachemodel.Address{Virtual: uint64(m.VA) + uint64(off), Physical: uint64(pa)}
 }
 
 // tlb is the data TLB: fully associative, round robin.
@@ -122,6 +144,7 @@ func (c *Core) translate(m *Mapping, off int) {
 	c.chargeCycles(int64(c.cfg.TLBMissCycles))
 	if m.tables != nil {
 		pte := off / memory.PageBytes * 4
-		c.load(m.tables.Addr(pte), true)
+		c.load(linearMap(m.tables.Addr(pte)), 4)
+		c.completeFills() // the walk waits for its descriptor
 	}
 }

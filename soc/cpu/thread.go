@@ -28,6 +28,7 @@ func (c *Core) Spawn(name string, body func(t *Thread)) *Thread {
 func (c *Core) SpawnTask(name string, body func(t *Thread)) *Thread {
 	c.names = append(c.names, name)
 	c.ledger = append(c.ledger, 0)
+	c.harm = append(c.harm, Collateral{})
 	return c.spawn(name, TaskPriority, Category(len(c.ledger)-1), body)
 }
 
@@ -136,7 +137,7 @@ func (t *Thread) Settle() {
 func (t *Thread) Enter(cat Category) Category {
 	c := t.core
 	old := c.cat
-	if cat == Driver && (old == Interrupt || old == Maint) {
+	if cat == Driver && (old == Interrupt || old.maintenance()) {
 		return old
 	}
 	c.cat = cat
@@ -207,7 +208,19 @@ func (t *Thread) PageFaults(n int) {
 	t.Leave(old)
 }
 
-// MMIO does register reads and posted writes.
+// MMIO does register reads, then posted writes. A read waits for its data; a write for the one before it.
 func (t *Thread) MMIO(reads, writes int) {
-	t.Spend(sim.Time(reads)*t.core.cfg.OS.MMIORead + sim.Time(writes)*t.core.cfg.OS.MMIOWrite)
+	c := t.core
+	for range reads {
+		t.Spend(c.cfg.OS.MMIORead)
+		if c.registers != nil {
+			t.Spend(c.registers.Read(c.l) - c.l)
+		}
+	}
+	for range writes {
+		t.Spend(c.cfg.OS.MMIOWrite)
+		if c.registers != nil {
+			t.Spend(c.registers.Write(c.l) - c.l)
+		}
+	}
 }

@@ -46,7 +46,7 @@ func steps(rt *rapid.T, r *rig, maps map[Attr]*Mapping, label string) []step {
 			return func(t *Thread) { t.Access(m, off, n, how) }
 		case 4:
 			op := rapid.SampledFrom([]cachemodel.Op{cachemodel.Clean, cachemodel.Invalidate, cachemodel.CleanInvalidate}).Draw(rt, "op")
-			return func(t *Thread) { t.MaintainRange(op, region.RunsOf(off, n), EdgeFlush) }
+			return func(t *Thread) { t.MaintainRange(Pass{Op: op, Edge: EdgeFlush}, region.RunsOf(off, n)) }
 		case 5:
 			return func(t *Thread) { t.MaintainAll([]*memory.Region{region}) }
 		case 6:
@@ -401,7 +401,7 @@ func TestAnInterruptWaitsForOneLineAtMost(t *testing.T) {
 					th.Access(m, 0, 16<<10, Touch{Write: true, Width: 8})
 				case "clean":
 					dirtied(th, m, 0, 4096)
-					th.MaintainRange(cachemodel.CleanInvalidate, m.Region.RunsOf(0, 4096), EdgeFlush)
+					th.MaintainRange(Pass{Op: cachemodel.CleanInvalidate, Edge: EdgeFlush}, m.Region.RunsOf(0, 4096))
 				case "whole":
 					dirtied(th, m, 0, 4096)
 					th.MaintainAll([]*memory.Region{m.Region})
@@ -466,7 +466,7 @@ func TestASettingThatMakesNoSenseIsRefused(t *testing.T) {
 		"eviction_buffers":  func(c *Config) { c.EvictionBuffers = 0 },
 		"write_outstanding": func(c *Config) { c.WriteOutstanding = 0 },
 		"nc_outstanding":    func(c *Config) { c.NCOutstanding = 0 },
-		"bus_class":         func(c *Config) { c.BusClass = 3 },
+		"bus_class":         func(c *Config) { c.Class = 3 },
 		"timeslice":         func(c *Config) { c.OS.Timeslice = 0 },
 	} {
 		c := config()

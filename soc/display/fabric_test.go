@@ -85,7 +85,7 @@ func newDisplay(t testing.TB, cfg Config, panel Panel) *fabric {
 		t.Fatal(err)
 	}
 	f := &fabric{eng: eng, d: d, port: bus.Port{Outstanding: bus.MaxOutstanding, Holder: 7}, latency: 200 * sim.Nanosecond}
-	f.port.Connect(&f.wake, d)
+	f.port.Connect(&f.wake, new(sim.Time), d)
 	eng.SetBackground(f)
 	d.SetPort(&f.port)
 	return f

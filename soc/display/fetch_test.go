@@ -313,7 +313,7 @@ func TestRequestsAreAsEarlyAsTheRuleAllows(t *testing.T) {
 			t.Fatal(err)
 		}
 		f := &fabric{eng: eng, d: d, port: bus.Port{Outstanding: bus.MaxOutstanding}}
-		f.port.Connect(&f.wake, d)
+		f.port.Connect(&f.wake, new(sim.Time), d)
 		eng.SetBackground(f)
 		d.SetPort(&f.port)
 		f.delay = func(i int, at, _ sim.Time) sim.Time { return at + latency[i%len(latency)] }

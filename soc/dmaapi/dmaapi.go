@@ -3,6 +3,7 @@ package dmaapi
 import (
 	"fmt"
 
+	"socsim/cachemodel"
 	"socsim/sim"
 	"socsim/soc/cpu"
 	"socsim/soc/memory"
@@ -148,7 +149,7 @@ func (a *API) handover(t *cpu.Thread, b *Buffer, device string, e Event, dir Dir
 			Event: e, Buffer: b.Name, Index: b.Index, Bytes: int(b.Region.Bytes), Segments: len(b.Runs), Device: device, Direction: dir, Default: op,
 		}
 		ans = a.policy.Decide(&q)
-		a.perform(t, b, ans)
+		a.perform(t, b, ans, e == ToCPUHandover || e == UnmapDevice)
 	}
 	if a.tracer != nil {
 		a.tracer.Handover(Handover{
@@ -157,19 +158,22 @@ func (a *API) handover(t *cpu.Thread, b *Buffer, device string, e Event, dir Dir
 	}
 }
 
-func (a *API) perform(t *cpu.Thread, b *Buffer, ans Answer) {
+// perform carries out an answer. Outer caches come after the inner ones on the way to the device, and before them on the way back (outer_inv_range in __dma_page_dev_to_cpu).
+func (a *API) perform(t *cpu.Thread, b *Buffer, ans Answer, toCPU bool) {
+	pass := cpu.Pass{Op: ans.Op.cacheOp(), Edge: a.profile.Edge, AllColours: a.profile.AllColours, OuterFirst: toCPU}
 	switch {
 	case ans.Op == Nothing:
 	case ans.Extent == Whole:
 		t.MaintainAll([]*memory.Region{b.Region})
+		t.MaintainAllOuter([]*memory.Region{b.Region})
 	case ans.Extent == Partial:
 		var runs []memory.Run
 		for _, s := range ans.Spans {
 			runs = append(runs, b.Region.RunsOf(s.Offset, s.Bytes)...)
 		}
-		t.MaintainRange(ans.Op.cacheOp(), runs, a.profile.Edge)
+		t.MaintainRange(pass, runs)
 	default:
-		t.MaintainRange(ans.Op.cacheOp(), b.Runs, a.profile.Edge)
+		t.MaintainRange(pass, b.Runs)
 	}
 }
 
@@ -178,7 +182,7 @@ func (a *API) Clear(t *cpu.Thread, b *Buffer) {
 	old := t.Enter(cpu.Driver)
 	t.Access(a.Core.KernelMap(b.Region), 0, int(b.Region.Bytes), cpu.Touch{Write: true, Width: 8})
 	if b.Coherent {
-		t.MaintainRange(CleanInvalidate.cacheOp(), b.Runs, a.profile.Edge)
+		t.MaintainRange(cpu.Pass{Op: cachemodel.CleanInvalidate, Edge: a.profile.Edge, AllColours: a.profile.AllColours}, b.Runs)
 	}
 	t.Leave(old)
 }

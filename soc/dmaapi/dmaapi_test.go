@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"socsim/cachemodel"
 	"socsim/sim"
 	"socsim/soc/cpu"
 )
@@ -186,7 +187,7 @@ func TestCoherentMemoryLeavesTheCacheWhenItIsCleared(t *testing.T) {
 		resident := 0
 		for off := 0; off < 64<<10; off += 64 {
 			pa := region.Addr(off)
-			if level, _, _ := r.Caches.Probe(uint64(pa)); level < r.Caches.Levels() {
+			if level, _, _ := r.Caches.Probe(cachemodel.At(uint64(pa))); level < r.Caches.Levels() {
 				resident++
 			}
 			if coherent && r.Memory.InMemory(pa) != r.Memory.Newest(pa) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"socsim/cachemodel"
 	"socsim/iommu"
 	"socsim/sim"
 	"socsim/sim/bus"
@@ -155,7 +156,7 @@ func (w *tableWriter) Store(pa bus.Phys, v uint32) {
 }
 
 func (w *tableWriter) Clean(pa bus.Phys, n int) {
-	w.t.MaintainRange(Clean.cacheOp(), []memory.Run{{Addr: pa, Bytes: n}}, cpu.EdgeFlush)
+	w.t.MaintainRange(cpu.Pass{Op: cachemodel.Clean}, []memory.Run{{Addr: pa, Bytes: n}})
 }
 
 func (w *tableWriter) AllocTable(bytes, align int) (bus.Phys, error) {

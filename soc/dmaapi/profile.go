@@ -5,7 +5,7 @@
 //
 // Sources: arch/arm/mm/dma-mapping.c and cache-v7.S (Linux, about v3.15) for ARMv7; drivers/iommu/omap-iommu.c for the IOMMU's map loop.
 //
-// Left out: highmem pages, bounce buffers, outer caches.
+// Left out: highmem pages, bounce buffers.
 package dmaapi
 
 import (
@@ -81,6 +81,8 @@ type Profile struct {
 	ForCPU            [directions]Operation
 	// Edge is the rule for a line that an invalidated range covers in part.
 	Edge cpu.EdgeRule
+	// AllColours visits each line under every colour, where aliases are software's business.
+	AllColours bool
 }
 
 // profiles are the profiles by name.
@@ -92,6 +94,15 @@ var profiles = map[string]Profile{
 		ForDevice: [directions]Operation{ToDevice: Clean, FromDevice: Invalidate, Bidirectional: Clean},
 		ForCPU:    [directions]Operation{ToDevice: Nothing, FromDevice: Invalidate, Bidirectional: Invalidate},
 		Edge:      cpu.EdgeFlush,
+	},
+	"armv7-all-colours": {
+		Name:       "armv7-all-colours",
+		Doc:        "As armv7, but each line is visited under every colour of the first level, for a virtually indexed cache whose aliases are software's business.",
+		Source:     "definition: flush_pfn_alias for each colour in arch/arm/mm/flush.c, recalled",
+		ForDevice:  [directions]Operation{ToDevice: Clean, FromDevice: Invalidate, Bidirectional: Clean},
+		ForCPU:     [directions]Operation{ToDevice: Nothing, FromDevice: Invalidate, Bidirectional: Invalidate},
+		Edge:       cpu.EdgeFlush,
+		AllColours: true,
 	},
 	"coherent": {
 		Name:   "coherent",

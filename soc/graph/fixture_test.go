@@ -27,30 +27,31 @@ func chip() soc.Config {
 		Coherence: "armv7",
 		CPU: cpu.Config{
 			Clock: 600e6, L1Cycles: 3, L2Cycles: 8, MissCycles: 25, AccessCycles: 1, TLBEntries: 32, TLBMissCycles: 24, WriteBuffers: 4, EvictionBuffers: 4, WriteOutstanding: 2,
-			NCOutstanding: 1, BusClass: 1,
+			NCOutstanding: 1, Linefills: 1, WriteMerge: 64, StreamingStores: true, Initiator: l3.Plain(1, 2),
 			Maintenance: cpu.Maintenance{Call: 20, Line: 34, SetWay: 34, Barrier: 40},
 			OS: cpu.OS{
 				Syscall: 530, PageFault: 1690, ContextSwitch: 3600, IRQEntry: 1500, IRQExit: 600, Handler: 1200, Ioctl: 1200,
-				MMIORead: 150 * sim.Nanosecond, MMIOWrite: 20 * sim.Nanosecond, Timeslice: 4 * sim.Millisecond,
+				MMIORead: 54 * sim.Nanosecond, MMIOWrite: 20 * sim.Nanosecond, Timeslice: 4 * sim.Millisecond,
 			},
 		},
-		L1D: soc.Cache{Size: 16 << 10, Ways: 4, Line: 64, Replacement: cachemodel.Random, Write: cachemodel.WriteBack, Allocate: cachemodel.ReadAllocate},
-		L2:  soc.Cache{Size: 256 << 10, Ways: 8, Line: 64, Replacement: cachemodel.Random, Write: cachemodel.WriteBack, Allocate: cachemodel.ReadAllocate},
+		L1D: soc.FirstLevel{Cache: soc.Cache{Size: 16 << 10, Ways: 4, Line: 64, Replacement: cachemodel.Random, Write: cachemodel.WriteBack, Allocate: cachemodel.ReadAllocate}},
+		L2:  soc.LowerLevel{Cache: soc.Cache{Size: 256 << 10, Ways: 8, Line: 64, Replacement: cachemodel.Random, Write: cachemodel.WriteBack, Allocate: cachemodel.ReadAllocate}},
 		L3:  l3.Config{Clock: 166e6, RequestCycles: 5, ResponseCycles: 3, Class1Weight: 2, Class2Weight: 1},
+		L4:  l3.L4Config{Clock: 83e6, RequestCycles: 3, ResponseCycles: 1},
 		DRAM: dram.Config{
 			Clock: 166e6, Width: 4, Banks: 4, Row: 4096, Map: dram.RoBaCo, Burst: 4, CL: 3, CWL: 1, TRCD: 22500, TRP: 18000, TRAS: 42000, TRC: 66000, TRRD: 12000, TWR: 15000,
 			TWTR: 2, TRTW: 1, TRFC: 138000, TREFI: 7800 * sim.Nanosecond, LookAhead: 4,
 		},
 		Memory: soc.Memory{Size: 64 << 20, Reserved: 16 << 20, Fragmentation: 500000},
-		ISP: soc.ISP{Config: isp.Config{
+		ISP: soc.ISP{Initiator: l3.Plain(0, 1), Config: isp.Config{
 			ProcessingClock: 83e6, PortBytes: 1024, DataUnit: 256, Outstanding: 4, CropColumns: 10, CropLines: 4, MaxPreviewWidth: 3300, MaxOutputWidth: 3312,
 			MaxOutputWidth7Tap: 1650, MMU: iommu.Config{Entries: 8, Format: iommu.OMAP, HitCycles: 1},
 		}},
 		GPU: soc.GPU{
-			Config:   gpu.Config{Clock: 110670000, Tile: 16, JobCycles: 11000, TileCycles: 64, PixelsPerCycle: 1, TextureCache: 4096, Outstanding: 8},
-			BusClass: 2, MMU: iommu.Config{Entries: 16, Format: iommu.SGX, HitCycles: 1},
+			Config:    gpu.Config{Clock: 110670000, Tile: 16, JobCycles: 11000, TileCycles: 64, PixelsPerCycle: 1, TextureCache: 4096, Outstanding: 8},
+			Initiator: l3.Plain(2, 3), MMU: iommu.Config{Entries: 16, Format: iommu.SGX, HitCycles: 1},
 		},
-		Display: soc.Display{Config: display.Config{FIFO: 1024, Low: 960, High: 1023, Burst: 64, Outstanding: 4, Preload: 96}},
+		Display: soc.Display{Initiator: l3.Plain(0, 0), Config: display.Config{FIFO: 1024, Low: 960, High: 1023, Burst: 64, Outstanding: 4, Preload: 96}},
 	}
 }
 

@@ -16,7 +16,7 @@ func TestTheAccountsAddUpToTheRun(t *testing.T) {
 			c.Reset(begin)
 			r.run(t, end)
 			c.Close(end)
-			sum := c.Time(cpu.Idle) + c.Time(cpu.Driver) + c.Time(cpu.Maint) + c.Time(cpu.Interrupt)
+			sum := c.Time(cpu.Idle) + c.Time(cpu.Driver) + c.MaintenanceTime() + c.Time(cpu.Interrupt)
 			for i := range c.Tasks() {
 				sum += c.TaskTime(i)
 			}

@@ -1,16 +1,20 @@
 // Package l3 models the interconnect between the initiators and the DRAM: the hop latencies of the L3, and the arbitration of the SDRAM memory scheduler (SMS) in front of the
 // in-order SDRC.
 //
-// The arbiter decides at burst boundaries. Class 0 (real time: display, camera) has absolute priority; classes 1 and 2 share what is left by weights; within a class the least
-// recently granted port goes first (OMAP36xx TRM SWPU177N, SMS arbitration). A burst is accepted when the SDRC has room among its few open transactions.
+// The arbiter decides at burst boundaries, among groups: request queues that initiators are assigned to, each of one class. Class 0 (real time: display, camera) has absolute priority; classes 1
+// and 2 share what is left by weights; within a class a group of high priority goes first, then the least recently granted. A group keeps its place in that order for a number of services, and may
+// keep the grant itself for several transactions (EXTENDEDGRANT), against all but class 0. Within a group bursts go by arrival (OMAP36xx TRM SWPU177N, p. 2238, 2239, 2288, 2290). A burst is accepted
+// when the SDRC has room among its few open transactions.
+//
+// A port may have a width and a clock of its own, over which its data crosses, a largest burst, and a limit of bandwidth, which no OMAP3 has: a what-if.
 //
 // # Structure
 //
 // Nothing is scheduled per burst. Each port shows its next burst and the time it reaches the arbiter; [Fabric.AdvanceTo] takes the earliest, arbitrates among those that have arrived, fixes the
 // burst's timing in the DRAM, and asks the initiator for its next transfer when one ends. Ties are total: events of the engine due at the decision time run first, then the lower
-// class, the longer wait since the last grant, the lower port number. The cost is one scan over the ports a burst.
+// class, the longer wait since the last grant, the lower port number. The cost is one scan a burst over the arrival times, which lie side by side.
 //
-// Left out: EXTENDEDGRANT and service counts, per-initiator port widths and clocks, bandwidth regulation.
+// Left out: the idle cycle before a grant moves in mid-burst (decisions are at boundaries); the L3's own topology: hops are latencies.
 package l3
 
 import (
@@ -48,6 +52,56 @@ func (c Config) Validate() error {
 // MaxPorts bounds the number of ports.
 const MaxPorts = 16
 
+// Groups is the number of the SMS's request queues.
+const Groups = 8
+
+// Initiator is how an initiator stands on the interconnect.
+type Initiator struct {
+	Class    int         `conf:"bus_class" doc:"SMS class of the initiator's traffic: 0 real time, 1 and 2 weighted."`
+	Group    int         `conf:"bus_group" doc:"SMS request queue, 0 to 7; initiators that share one are served in the order of arrival and must be of one class."`
+	High     bool        `conf:"bus_high_priority" doc:"Whether the group goes before the others of its class (HIGHPRIOVECTOR)."`
+	Services int         `conf:"bus_services" doc:"Transactions for which the group keeps its place in its class's order, 1 to 31 (NOFSERVICES)."`
+	Extended int         `conf:"bus_extended_grant" doc:"Transactions in a row that the group is granted once it is chosen, against all but class 0 (EXTENDEDGRANT)."`
+	Burst    units.Bytes `conf:"bus_burst" doc:"Largest burst of the initiator, up to 64B."`
+	Width    units.Bytes `conf:"bus_width" doc:"Width of the initiator's port on the interconnect, which data crosses at the interconnect's clock; 0B if it is never the limit."`
+	Limit    units.Bytes `conf:"bus_limit" doc:"Bytes a second that the interconnect lets the initiator have, a what-if; 0B for no limit."`
+	Credit   units.Bytes `conf:"bus_limit_burst" doc:"Bytes that a limited initiator may save up while it is idle."`
+}
+
+// Validate reports the first setting that makes no sense.
+func (i Initiator) Validate() error {
+	switch {
+	case i.Class < 0 || i.Class > 2:
+		return fmt.Errorf("bus_class: %d, want 0, 1 or 2", i.Class)
+	case i.Group < 0 || i.Group >= Groups:
+		return fmt.Errorf("bus_group: %d, want 0 to %d", i.Group, Groups-1)
+	case i.Services < 1 || i.Services > 31:
+		return fmt.Errorf("bus_services: %d, want 1 to 31", i.Services)
+	case i.Extended < 1 || i.Extended > 31:
+		return fmt.Errorf("bus_extended_grant: %d, want 1 to 31", i.Extended)
+	case i.Burst < 4 || i.Burst > bus.BurstBytes || i.Burst&(i.Burst-1) != 0:
+		return fmt.Errorf("bus_burst: %v, want 4B, 8B, 16B, 32B or 64B", i.Burst)
+	case i.Width < 0 || i.Width > 64 || i.Width&(i.Width-1) != 0:
+		return fmt.Errorf("bus_width: %v, want a power of two up to 64B, or 0B for a port that is never the limit", i.Width)
+	case i.Limit < 0 || i.Limit > 1<<40 || i.Credit < 0 || i.Credit > 1<<20:
+		return fmt.Errorf("bus_limit: %v with bursts of %v, want up to 1TiB a second and 1MiB", i.Limit, i.Credit)
+	}
+	return nil
+}
+
+// Plain is an initiator of a class in a group of its own number, with full bursts and nothing that limits it.
+func Plain(class, group int) Initiator {
+	return Initiator{Class: class, Group: group, Services: 1, Extended: 1, Burst: bus.BurstBytes}
+}
+
+// Port returns the connection of one of the initiator's ports.
+func (i Initiator) Port(m bus.Master, outstanding int) PortConfig {
+	return PortConfig{
+		Master: m, Class: uint8(i.Class), Group: 1 + i.Group, High: i.High, Services: i.Services, Extended: i.Extended, Outstanding: outstanding,
+		Burst: int(i.Burst), Width: int(i.Width), Rate: int64(i.Limit), Credit: int64(i.Credit),
+	}
+}
+
 // MasterStats counts the traffic of one master.
 type MasterStats struct {
 	BytesRead, BytesWritten uint64
@@ -55,19 +109,39 @@ type MasterStats struct {
 	Latency Histogram
 }
 
-// PortConfig describes one initiator's connection.
+// PortConfig describes one port's connection.
 type PortConfig struct {
 	Master      bus.Master
 	Class       uint8
 	Outstanding int
 	Hop, Return sim.Time // added to the fabric's own latencies
+	// Group is the number of the request queue, from 1; 0 gives the port a queue of its own. What the first port of a group says of it holds.
+	Group              int
+	High               bool
+	Services, Extended int // 0 stands for 1
+	Burst, Width       int // bytes; 0 for the largest burst, and for a port that is never the limit
+	Rate, Credit       int64
+}
+
+// group is a request queue.
+type group struct {
+	number             int // of the configuration; 0 for a port's own
+	class              uint8
+	high               bool
+	services, extended int
+	left               int    // services before the group loses its place
+	lastGrant          uint64 // orders groups within a class
 }
 
 // Fabric connects the ports to the DRAM.
 type Fabric struct {
-	ports []bus.Port // flat: the arbiter scans it
-	next  sim.Time   // lower bound of the next decision
-	clock sim.Clock  // of the DRAM
+	at     [MaxPorts]sim.Time // arrival of each port's head: what the arbiter scans
+	member [MaxPorts]uint8    // group of each port
+	ports  []bus.Port
+	groups []group
+	next   sim.Time  // lower bound of the next decision
+	clock  sim.Clock // of the DRAM
+	wires  sim.Clock // of the interconnect
 
 	dram *dram.Controller
 	mem  *memory.Memory
@@ -79,6 +153,8 @@ type Fabric struct {
 	grants   uint64
 	turn     uint8 // class whose turn it is while both weighted classes wait
 	left     int   // bursts left in its turn
+	held     int   // group that keeps the grant, -1 for none
+	keeps    int   // transactions for which it does
 	weight   [3]int
 	last     bus.Master
 	stop     bool
@@ -95,7 +171,7 @@ func New(cfg Config, eng *sim.Engine, mem *memory.Memory, ctl *dram.Controller) 
 	}
 	clock := sim.NewClock(int64(cfg.Clock))
 	f := &Fabric{
-		ports: make([]bus.Port, 0, MaxPorts), next: sim.Never, clock: ctl.Clock(), dram: ctl, mem: mem, eng: eng, room: ctl.LookAhead(),
+		ports: make([]bus.Port, 0, MaxPorts), next: sim.Never, clock: ctl.Clock(), wires: clock, held: -1, dram: ctl, mem: mem, eng: eng, room: ctl.LookAhead(),
 		turn: 1, left: cfg.Class1Weight, weight: [3]int{0, cfg.Class1Weight, cfg.Class2Weight},
 		latency: clock.Cycles(int64(cfg.RequestCycles)), response: clock.Cycles(int64(cfg.ResponseCycles)),
 	}
@@ -105,15 +181,34 @@ func New(cfg Config, eng *sim.Engine, mem *memory.Memory, ctl *dram.Controller) 
 
 // AddPort adds a port for a source. All ports are added before the run starts.
 func (f *Fabric) AddPort(c PortConfig, s bus.Source) *bus.Port {
-	if len(f.ports) == MaxPorts {
+	i := len(f.ports)
+	if i == MaxPorts {
 		panic("l3: too many ports")
 	}
 	f.ports = append(f.ports, bus.Port{
 		Class: c.Class, Master: c.Master, Outstanding: c.Outstanding, Hop: f.latency + c.Hop, Return: f.response + c.Return,
+		Max: c.Burst, Width: c.Width, Clock: f.wires, Rate: c.Rate, Credit: c.Credit,
 	})
-	p := &f.ports[len(f.ports)-1]
-	p.Connect(&f.next, s)
+	f.member[i] = uint8(f.group(c))
+	p := &f.ports[i]
+	p.Connect(&f.next, &f.at[i], s)
 	return p
+}
+
+// group returns the number of a port's request queue.
+func (f *Fabric) group(c PortConfig) int {
+	for i := range f.groups {
+		if g := &f.groups[i]; c.Group > 0 && g.number == c.Group {
+			if g.class != c.Class {
+				panic(fmt.Sprintf("l3: group %d has ports of classes %d and %d", c.Group-1, g.class, c.Class))
+			}
+			return i
+		}
+	}
+	g := group{number: c.Group, class: c.Class, high: c.High, services: max(1, c.Services), extended: max(1, c.Extended)}
+	g.left = g.services
+	f.groups = append(f.groups, g)
+	return len(f.groups) - 1
 }
 
 // Next returns a lower bound of the time of the next decision.
@@ -154,10 +249,8 @@ func (f *Fabric) AdvanceTo(limit sim.Time) {
 			return
 		}
 		first := sim.Never
-		for i := range f.ports {
-			if at := f.ports[i].At; at < first {
-				first = at
-			}
+		for _, at := range f.at[:len(f.ports)] {
+			first = min(first, at)
 		}
 		if first == sim.Never {
 			f.next = sim.Never
@@ -172,36 +265,76 @@ func (f *Fabric) AdvanceTo(limit sim.Time) {
 	}
 }
 
-// pick arbitrates among the ports whose head has arrived by now; at least one has.
-func (f *Fabric) pick(now sim.Time) *bus.Port {
-	var best [3]*bus.Port
-	for i := range f.ports {
-		p := &f.ports[i]
-		if p.At > now {
+// pick arbitrates among the ports whose head has arrived by now; at least one has. It returns the port's number.
+func (f *Fabric) pick(now sim.Time) int {
+	best := [3]int{-1, -1, -1} // by class
+	held := -1                 // of the group that keeps the grant
+	for i, at := range f.at[:len(f.ports)] {
+		if at > now {
 			continue
 		}
-		if b := best[p.Class]; b == nil || p.LastGrant < b.LastGrant {
-			best[p.Class] = p
+		g := &f.groups[f.member[i]]
+		if int(f.member[i]) == f.held && (held < 0 || at < f.at[held]) {
+			held = i
+		}
+		if b := best[g.class]; b < 0 || f.before(i, b) {
+			best[g.class] = i
 		}
 	}
+	chosen := best[0]
 	switch {
-	case best[0] != nil:
-		return best[0]
-	case best[1] == nil:
-		return best[2]
-	case best[2] == nil:
-		return best[1]
+	case held >= 0 && (chosen < 0 || f.groups[f.held].class == 0):
+		f.keeps--
+		if f.keeps == 0 {
+			f.held = -1
+		}
+		return f.serve(held)
+	case chosen >= 0:
+	case best[1] < 0:
+		chosen = best[2]
+	case best[2] < 0:
+		chosen = best[1]
+	default:
+		if f.left == 0 {
+			f.turn = 3 - f.turn
+			f.left = f.weight[f.turn]
+		}
+		f.left--
+		chosen = best[f.turn]
 	}
-	if f.left == 0 {
-		f.turn = 3 - f.turn
-		f.left = f.weight[f.turn]
+	f.held = -1
+	if g := f.member[chosen]; f.groups[g].extended > 1 {
+		f.held, f.keeps = int(g), f.groups[g].extended-1
 	}
-	f.left--
-	return best[f.turn]
+	return f.serve(chosen)
+}
+
+// before reports whether port i goes before b, of the same class.
+func (f *Fabric) before(i, b int) bool {
+	if f.member[i] == f.member[b] {
+		return f.at[i] < f.at[b]
+	}
+	g, h := &f.groups[f.member[i]], &f.groups[f.member[b]]
+	if g.high != h.high {
+		return g.high
+	}
+	return g.lastGrant < h.lastGrant
+}
+
+// serve notes that a port's group is served: after its services it goes to the end of its class's order.
+func (f *Fabric) serve(i int) int {
+	g := &f.groups[f.member[i]]
+	f.grants++
+	if g.left--; g.left == 0 {
+		g.left = g.services
+		g.lastGrant = f.grants
+	}
+	return i
 }
 
 // grant serves the head burst of p at now.
-func (f *Fabric) grant(p *bus.Port, now sim.Time) {
+func (f *Fabric) grant(i int, now sim.Time) {
+	p := &f.ports[i]
 	n := p.Burst()
 	write := p.Kind.IsWrite()
 	_, endClk := f.dram.Serve(f.clock.Ceil(now), p.Addr, n, write)
@@ -211,15 +344,13 @@ func (f *Fabric) grant(p *bus.Port, now sim.Time) {
 	if f.slot == f.room {
 		f.slot = 0
 	}
-	f.grants++
-	p.LastGrant = f.grants
 	p.Waited = now - p.At
 	if f.last != p.Master {
 		p.Holder = f.last
 	}
 	f.last = p.Master
 
-	done := end + p.Return
+	done := p.Complete(n, end)
 	st := &f.stats[p.Master]
 	if write {
 		st.BytesWritten += uint64(n)

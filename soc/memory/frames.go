@@ -72,6 +72,8 @@ type frameTable struct {
 	next    uint32 // where a scattered allocation goes on
 	rng     *rand.Rand
 	frag    int64
+	colours uint32
+	refused uint64 // frames that were free but of the wrong colour
 	regions []*Region
 }
 
@@ -87,6 +89,7 @@ func newFrameTable(cfg Config) frameTable {
 		pool:    n - pages(cfg.Reserved),
 		rng:     sim.Stream(cfg.Seed, "memory.frames"),
 		frag:    cfg.Fragmentation,
+		colours: uint32(max(1, cfg.Colours)),
 	}
 	for i := range t.owner {
 		t.owner[i] = -1
@@ -99,7 +102,7 @@ func newFrameTable(cfg Config) frameTable {
 func (m *Memory) AllocContiguous(name string, bytes int64, align int64) (*Region, error) {
 	t := &m.frames
 	n := pages(bytes)
-	step := uint32(max(align, PageBytes) / PageBytes)
+	step := max(uint32(max(align, PageBytes)/PageBytes), t.colours)
 	if n == 0 || n > len(t.used) {
 		return nil, fmt.Errorf("allocating %d contiguous bytes for %s: %w", bytes, name, ErrNoMemory)
 	}
@@ -124,7 +127,8 @@ func (m *Memory) AllocContiguous(name string, bytes int64, align int64) (*Region
 	return r, nil
 }
 
-// AllocScattered allocates frames for bytes wherever they are free outside the reserved area: each follows its neighbour, or lies anywhere with the chance of Config.Fragmentation. O(pages), amortised.
+// AllocScattered allocates frames for bytes wherever they are free outside the reserved area: each follows its neighbour, or lies anywhere with the chance of Config.Fragmentation; a frame of the
+// wrong colour is refused. O(pages x colours), amortised.
 func (m *Memory) AllocScattered(name string, bytes int64) (*Region, error) {
 	t := &m.frames
 	n := pages(bytes)
@@ -132,18 +136,38 @@ func (m *Memory) AllocScattered(name string, bytes int64) (*Region, error) {
 		return nil, fmt.Errorf("allocating %d bytes for %s: %w", bytes, name, ErrNoMemory)
 	}
 	r := t.newRegion(name, bytes)
-	for range n {
+	for i := range n {
 		if t.rng.Int64N(1_000_000) < t.frag {
 			t.next = uint32(t.rng.IntN(t.pool))
 		}
-		for t.used[t.next] {
-			t.next = (t.next + 1) % uint32(t.pool)
+		if !t.seek(uint32(i) & (t.colours - 1)) {
+			m.Free(r)
+			return nil, fmt.Errorf("allocating %d bytes for %s: no frame of colour %d: %w", bytes, name, uint32(i)&(t.colours-1), ErrNoMemory)
 		}
 		t.take(r, t.next)
 		t.next = (t.next + 1) % uint32(t.pool)
 	}
 	return r, nil
 }
+
+// seek moves on to the next free frame of a colour, and reports whether there is one. A frame's colour is that of its physical address.
+func (t *frameTable) seek(colour uint32) bool {
+	base := uint32(t.base / PageBytes)
+	for range t.pool {
+		switch {
+		case t.used[t.next]:
+		case (base+t.next)&(t.colours-1) == colour:
+			return true
+		default:
+			t.refused++
+		}
+		t.next = (t.next + 1) % uint32(t.pool)
+	}
+	return false
+}
+
+// RefusedFrames returns how many free frames scattered allocations passed by because they were of the wrong colour.
+func (m *Memory) RefusedFrames() uint64 { return m.frames.refused }
 
 // Free gives the region's frames back.
 func (m *Memory) Free(r *Region) {

@@ -315,3 +315,56 @@ func TestNobodyOwnsWhatIsOutsideOfMemory(t *testing.T) {
 		}
 	}
 }
+
+func TestAColouredAllocationHasThePagesOfItsOffsetsColour(t *testing.T) {
+	const colours = 4
+	m := newMemory(t, func(c *Config) { c.Colours, c.Size, c.Reserved = colours, 4<<20, 1<<20 })
+	scattered, err := m.AllocScattered("scattered", 50*PageBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	contiguous, err := m.AllocContiguous("contiguous", 7*PageBytes, PageBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []*Region{scattered, contiguous} {
+		for i, pa := range r.Frames {
+			if got := int(pa / PageBytes % colours); got != i%colours {
+				t.Errorf("%s: page %d lies in a frame of colour %d", r.Name, i, got)
+			}
+		}
+	}
+	if m.RefusedFrames() == 0 {
+		t.Error("no free frame was refused, although half the pages are not their neighbour's")
+	}
+}
+
+func TestWithoutColoursNoFrameIsRefused(t *testing.T) {
+	m := newMemory(t, nil)
+	if _, err := m.AllocScattered("scattered", 100*PageBytes); err != nil {
+		t.Fatal(err)
+	}
+	if n := m.RefusedFrames(); n != 0 {
+		t.Errorf("%d frames refused", n)
+	}
+}
+
+func TestMemoryOfOneColourCanRunOutBeforeTheRest(t *testing.T) {
+	m := newMemory(t, func(c *Config) { c.Colours, c.Fragmentation = 2, 0 })
+	pages := int(m.FreeBytes() / PageBytes)
+	for range pages / 2 { // one page each: all of colour 0
+		if _, err := m.AllocScattered("one", PageBytes); err != nil {
+			t.Fatal(err)
+		}
+	}
+	free := m.FreeBytes()
+	if free != int64(pages/2*PageBytes) {
+		t.Errorf("%d bytes free, want half", free)
+	}
+	if _, err := m.AllocScattered("one more", PageBytes); !errors.Is(err, ErrNoMemory) {
+		t.Errorf("error %v, want %v", err, ErrNoMemory)
+	}
+	if m.FreeBytes() != free {
+		t.Errorf("a failed allocation kept %d bytes", free-m.FreeBytes())
+	}
+}

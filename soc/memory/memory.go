@@ -52,6 +52,8 @@ const (
 	StaleCPURead
 	LostDeviceData
 	LostCPUData
+	// AliasError: the CPU missed, or wrote over, what it had itself written under another address or with another attribute.
+	AliasError
 	violationKinds
 )
 
@@ -68,6 +70,8 @@ func (k ViolationKind) String() string {
 		return "lost_device_data"
 	case LostCPUData:
 		return "lost_cpu_data"
+	case AliasError:
+		return "alias_error"
 	}
 	return fmt.Sprintf("violation(%d)", uint8(k))
 }
@@ -98,6 +102,8 @@ type Config struct {
 	Fragmentation int64
 	// Reserved is the size of the area at the top that scattered allocations keep out of, so that contiguous ones find room there.
 	Reserved int64
+	// Colours is the number of page colours that allocations respect; 0 and 1 stand for none. The page at offset i of a region lies in a frame whose number is i modulo Colours.
+	Colours int
 	// Seed drives the scatter.
 	Seed uint64
 }
@@ -118,6 +124,8 @@ type Memory struct {
 	observer Observer
 	// Coherent makes every copy current at no cost: the ideal against which strategies are measured.
 	coherent bool
+	// aliased: the CPU's caches keep copies of a line under several addresses.
+	aliased bool
 }
 
 // Validate reports the first setting that makes no sense.
@@ -130,6 +138,9 @@ func (c Config) Validate() error {
 	}
 	if c.Size > 4<<30 {
 		return fmt.Errorf("memory: size of %d bytes, want at most 4 GiB", c.Size)
+	}
+	if c.Colours < 0 || c.Colours&(c.Colours-1) != 0 || int64(c.Colours) > c.Size/PageBytes {
+		return fmt.Errorf("memory: %d page colours, want a power of two", c.Colours)
 	}
 	if c.Reserved < 0 || c.Reserved >= c.Size {
 		return fmt.Errorf("memory: %d bytes reserved for contiguous allocations of %d in all", c.Reserved, c.Size)
@@ -163,6 +174,9 @@ func (m *Memory) SetObserver(o Observer) { m.observer = o }
 
 // SetCoherent makes all copies always current: no violation can happen.
 func (m *Memory) SetCoherent(on bool) { m.coherent = on }
+
+// SetAliased tells that the CPU's caches keep copies of a line under several addresses, so that the CPU can miss what it wrote itself.
+func (m *Memory) SetAliased(on bool) { m.aliased = on }
 
 // Coherent tells whether copies are always current.
 func (m *Memory) Coherent() bool { return m.coherent }
@@ -219,8 +233,12 @@ func (m *Memory) WriteBack(pa bus.Phys, s Stamp, master bus.Master, now sim.Time
 		c.inMemory = c.newest
 	} else {
 		if (s != c.newest || s.Merged()) && c.inMemory != s && (c.inMemory == c.newest || s.Merged()) {
+			kind := LostDeviceData
+			if m.aliased && c.inMemory.Master() == master {
+				kind = AliasError
+			}
 			m.report(Violation{
-				Kind: LostDeviceData, Addr: m.cfg.Base + i<<m.shift, Newest: c.inMemory, Held: s, Actor: master, At: now,
+				Kind: kind, Addr: m.cfg.Base + i<<m.shift, Newest: c.inMemory, Held: s, Actor: master, At: now,
 			})
 			if c.inMemory == c.newest {
 				c.newest = s // nobody holds the lost data any more
@@ -239,8 +257,12 @@ func (m *Memory) CPURead(pa bus.Phys, held Stamp, master bus.Master, now sim.Tim
 	if held == c.newest || m.coherent {
 		return true
 	}
+	kind := StaleCPURead
+	if m.aliased && c.newest.Master() == master {
+		kind = AliasError
+	}
 	m.report(Violation{
-		Kind: StaleCPURead, Addr: pa &^ bus.Phys(m.cfg.LineBytes-1), Newest: c.newest, Held: held, Actor: master, At: now,
+		Kind: kind, Addr: pa &^ bus.Phys(m.cfg.LineBytes-1), Newest: c.newest, Held: held, Actor: master, At: now,
 	})
 	return false
 }

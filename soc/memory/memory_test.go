@@ -430,7 +430,7 @@ func TestViolationKindsHaveTheNamesOfTheResult(t *testing.T) {
 	for k := range ViolationKinds {
 		got = append(got, ViolationKind(k).String())
 	}
-	want := "stale_device_read stale_cpu_read lost_device_data lost_cpu_data"
+	want := "stale_device_read stale_cpu_read lost_device_data lost_cpu_data alias_error"
 	if s := strings.Join(got, " "); s != want {
 		t.Errorf("%s, want %s", s, want)
 	}

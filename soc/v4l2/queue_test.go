@@ -237,13 +237,13 @@ func (r *rig) at(when sim.Time, f func()) { r.Engine.Schedule(when, r.Engine.Reg
 
 func TestFinishKeepsInterruptsOff(t *testing.T) {
 	r, _, _ := interrupted(t, false)
-	maint := r.Core.Time(cpu.Maint)
+	maint := r.Core.MaintenanceTime()
 	if lines := sim.Time(bufferBytes / 64); maint < lines*34*sim.Second/600e6-lines {
 		t.Errorf("maintenance took %v, less than its lines", maint)
 	}
 	equal(t, "interrupts off", r.Core.IRQOffMax(), maint+r.Core.Time(cpu.Interrupt))
 	plain, _, _ := interrupted(t, true)
-	equal(t, "maintenance of an imported buffer", plain.Core.Time(cpu.Maint), 0)
+	equal(t, "maintenance of an imported buffer", plain.Core.MaintenanceTime(), 0)
 	equal(t, "interrupts off for an imported buffer", plain.Core.IRQOffMax(), plain.Core.Time(cpu.Interrupt))
 	equal(t, "interrupt time is the same", r.Core.Time(cpu.Interrupt), plain.Core.Time(cpu.Interrupt))
 }
