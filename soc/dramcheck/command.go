@@ -132,7 +132,7 @@ func (v Violation) String() string {
 	case Malformed:
 		return say("%s, row %d, column %d is not of this memory", c.what(), c.Row, c.Col)
 	case Order:
-		return say("%s %s before the last command, %s", c.what(), clocks(p.Clk-c.Clk), p.what())
+		return say("%s, %s before the last command, %s", c.what(), clocks(p.Clk-c.Clk), p.what())
 	case CommandBus:
 		return say("%s in the same clock as %s", c.what(), p.what())
 	case ClosedBank:
@@ -156,7 +156,7 @@ func (v Violation) String() string {
 		if v.Want == 0 {
 			return say("data of %s overlap those of %s by %s", c.what(), p.what(), clocks(-v.Got))
 		}
-		return say("data of %s %s after those of %s, want %d", c.what(), clocks(v.Got), p.what(), v.Want)
+		return say("data of %s begin %s after those of %s, want %d", c.what(), clocks(v.Got), p.what(), v.Want)
 	case REFI:
 		since := "the first command"
 		if p.Kind != 0 {
@@ -166,7 +166,7 @@ func (v Violation) String() string {
 	case RefreshRate:
 		return say("%d refreshes are owed, want at most %d", v.Got, v.Want)
 	case FAW:
-		return say("%s %s after the fourth activate before it, want %d", c.what(), clocks(v.Got), v.Want)
+		return say("%s, %s after the fourth activate before it, want %d", c.what(), clocks(v.Got), v.Want)
 	}
 	if c.Bank >= 0 && c.Bank == p.Bank {
 		return say("%s %s after %s, want %d", c.Kind, clocks(v.Got), p.what(), v.Want)

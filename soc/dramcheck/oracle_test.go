@@ -141,9 +141,12 @@ func TestTheOraclesCommandsAreLegal(t *testing.T) {
 // One command of the oracle's, moved one clock ahead where a distance is tight, breaks exactly the rules that were tight, and nothing else.
 func TestAnOraclesCommandOneClockEarlyIsRefused(t *testing.T) {
 	timing := mustPreset(t, "lpddr-333-x32", 16)
-	rng := rand.New(rand.NewPCG(1, 2))
-	for name, cmds := range oracles(t) {
+	traces := oracles(t)
+	seen := map[Rule]int{}
+	for _, name := range slices.Sorted(maps.Keys(traces)) {
 		t.Run(name, func(t *testing.T) {
+			cmds := traces[name]
+			rng := rand.New(rand.NewPCG(1, 2))
 			gaps := tight(timing, cmds, 48)
 			byRule := map[Rule][]int{}
 			var all []int
@@ -160,6 +163,7 @@ func TestAnOraclesCommandOneClockEarlyIsRefused(t *testing.T) {
 			for _, r := range slices.Sorted(maps.Keys(byRule)) {
 				is := byRule[r]
 				t.Logf("%-12s tight %5d times", r, len(is))
+				seen[r] += len(is)
 				for range 10 {
 					chosen[is[rng.IntN(len(is))]] = true
 				}
@@ -169,7 +173,7 @@ func TestAnOraclesCommandOneClockEarlyIsRefused(t *testing.T) {
 			}
 			for _, i := range slices.Sorted(maps.Keys(chosen)) {
 				cmds[i].Clk--
-				got := check(t, timing, cmds)
+				got := check(t, timing, cmds[:min(len(cmds), i+2000)])
 				if fmt.Sprint(rules(got)) != fmt.Sprint(gaps[i]) {
 					t.Fatalf("%v at clock %d instead of %d broke %v, want %v", cmds[i].what(), cmds[i].Clk, cmds[i].Clk+1, got, gaps[i])
 				}
@@ -182,5 +186,11 @@ func TestAnOraclesCommandOneClockEarlyIsRefused(t *testing.T) {
 			}
 			t.Logf("%d commands moved", len(chosen))
 		})
+	}
+	// tFAW cannot bind: four banks, each activated once in tRC = 10 clocks, make no five activates in 8. There is no power-down.
+	for _, r := range []Rule{CommandBus, RCD, RP, RAS, RC, RRD, CCD, RTW, WTR, RTP, WR, RTPA, DAL, RFC, DataBus} {
+		if seen[r] == 0 {
+			t.Errorf("%v is nowhere tight: nothing shows that it bites", r)
+		}
 	}
 }
