@@ -98,7 +98,7 @@ func New(t Timing, report func(Violation)) (*Checker, error) {
 		writeToRead:     t.CWL + d + t.TWTR,
 		writeToPre:      t.CWL + d + t.TWR,
 		readAuto:        t.TRTP + t.TRP,
-		readPAuto:       t.TRTPA + t.TRP,
+		readPAuto:       t.TRTP + t.TRTPA + t.TRP,
 		writeAuto:       t.CWL + d + t.TWR + t.TRP,
 		readToDown:      t.CL + d,
 		writeToDown:     t.CWL + d + t.TWR,

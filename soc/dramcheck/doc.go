@@ -26,7 +26,7 @@
 //	precharge  refresh       same rank    tRP
 //	read       precharge     same bank    tRTP
 //	write      precharge     same bank    CWL + D + tWR
-//	read_p     activate      same bank    tRTPA + tRP
+//	read_p     activate      same bank    tRTP + tRTPA + tRP
 //	read_p     refresh       same rank    tRTP + tRP
 //	write_p    activate      same bank    CWL + D + tWR + tRP; also to a refresh of the rank
 //	read       read          same rank    tCCD; likewise two writes
@@ -43,7 +43,7 @@
 //
 // The cost is O(1) a command (a precharge of all banks: O(banks)) and no allocation.
 //
-// Sources: shared/oracles/README.md, "Timing between commands", for the table (what DRAMsim3 commit 2981759 keeps to); JEDEC's names as in the data sheets of Alliance AS4C16M32MD1 (LPDDR; tDAL,
-// auto-precharge, refresh) and Winbond W632GU6NB (DDR3L, section 8.15: eight refreshes postponed or pulled in, 9 tREFI at most between two). tRDPDEN and tWRPDEN, the burst before power-down, are
-// estimates that end with the last beat and with the write recovery; DDR3 asks for one clock more.
+// Sources: the table is "Timing between commands" in the README of the oracle's data, which DRAMsim3 (commit 2981759) keeps to. Refresh: Winbond W632GU6NB (DDR3L), section 8.15: eight may be
+// postponed and eight pulled in, 9 tREFI at most between two. Auto-precharge at the earliest clock: Alliance AS4C16M32MD1 (LPDDR), section 7.8. tDAL: its name in the SDRC's registers. tRDPDEN and
+// tWRPDEN, the last burst before power-down, are estimates: the last beat, and the write recovery; DDR3 asks for one clock more.
 package dramcheck

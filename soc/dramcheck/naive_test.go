@@ -45,9 +45,6 @@ func newNaive(t Timing) *naive {
 	if t.TRC == 0 {
 		t.TRC = t.TRAS + t.TRP
 	}
-	if t.TRTPA == 0 {
-		t.TRTPA = t.TRTP
-	}
 	if t.TCCD == 0 {
 		t.TCCD = t.BL / 2
 	}
@@ -209,7 +206,7 @@ func (n *naive) distances(s step, out slacks) {
 		case e.kind == Precharge && !e.noop && (s.kind == Activate && bank || s.kind == Refresh && rank):
 			want(RP, t.TRP)
 		case auto && e.kind == ReadP && s.kind == Activate:
-			want(RTPA, t.TRTPA+t.TRP)
+			want(RTPA, t.TRTP+t.TRTPA+t.TRP)
 		case auto && isRead(e.kind):
 			want(RTPA, t.TRTP+t.TRP)
 		case auto:

@@ -41,7 +41,7 @@ func check(t testing.TB, timing Timing, cmds []Command) []Violation {
 	return out
 }
 
-// oracles are the command traces of shared/oracles/dram/cmdtrace, of DRAMsim3. All have the timing of L333_BL16_*.ini.
+// oracles are the command traces of the oracle, DRAMsim3. All have the timing of L333_BL16_*.ini.
 func oracles(t testing.TB) map[string][]Command {
 	t.Helper()
 	files, err := filepath.Glob("testdata/*.cmd.csv.gz")

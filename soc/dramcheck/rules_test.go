@@ -230,7 +230,7 @@ func TestCommandsThatComeLateAreSorted(t *testing.T) {
 }
 
 func TestPresetsAreTheOraclesConfigurations(t *testing.T) {
-	// tREFI, tRFC, tRCD, tRP, tRAS, tRTP, tWTR of shared/oracles/dram/cfg.
+	// tREFI, tRFC, tRCD, tRP, tRAS, tRTP, tWTR of the configurations.
 	for _, c := range []struct {
 		name  string
 		burst int64
@@ -273,7 +273,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		"CL": {"", "4", busy}, "CWL": {"", "0", busy}, "BL": {"", "20", busy},
 		"tRCD": {"", "4", busy}, "tRP": {"", "4", busy}, "tRAS": {"", "30", busy}, "tRC": {"", "40", busy}, "tRRD": {"", "3", busy},
 		"tFAW": {"", "80", "0 activate 0 5, 2 activate 1 5, 4 activate 2 5, 6 activate 3 5, 30 precharge 0, 40 activate 0 5"},
-		"tRTP": {"", "40", busy}, "tRTPA": {"", "20", "0 activate 0 5, 3 read_p 0 5, 22 activate 0 6"}, "tWR": {"", "4", busy},
+		"tRTP": {"", "40", busy}, "tRTPA": {"", "9", "0 activate 0 5, 3 read_p 0 5, 22 activate 0 6"}, "tWR": {"", "4", busy},
 		"tWTR": {"", "2", "0 activate 0 5, 3 write 0 5, 13 read 0 5"}, "tRTRS": {"", "2", busy}, "tCCD": {"", "9", "0 activate 0 5, 3 write 0 5, 11 write 0 5"},
 		"tRFC": {"", "40", busy}, "tREFI": {"postponed=0", "10", busy}, "postponed": {"tREFI=10", "0", busy}, "tXP": {"", "3", busy}, "tCKE": {"", "2", busy},
 		"banks": {"", "3", busy}, "ranks": {"", "2", "0 activate 0 5, 3 activate 4 5"}, "rows": {"", "16383", busy}, "columns": {"", "1", "0 activate 0 5, 3 read 0 5 1"},

@@ -21,7 +21,7 @@ type Timing struct {
 	TRRD  int64 // activate to activate of the same rank
 	TFAW  int64 // five activates of a rank take longer
 	TRTP  int64 // read to precharge
-	TRTPA int64 // read_p to its precharge, as the next activate of the bank sees it; 0: TRTP
+	TRTPA int64 // added to TRTP for the precharge of a read_p, as the next activate of the bank sees it
 	TWR   int64 // last data of a write to precharge
 	TWTR  int64 // last data of a write to a read
 	TRTRS int64 // idle clocks of the data bus between a read and a write, and between ranks
@@ -136,17 +136,14 @@ func (t Timing) full() Timing {
 	if t.TRC == 0 {
 		t.TRC = t.TRAS + t.TRP
 	}
-	if t.TRTPA == 0 {
-		t.TRTPA = t.TRTP
-	}
 	if t.TCCD == 0 {
 		t.TCCD = t.BL / 2
 	}
 	return t
 }
 
-// The oracle's chips, from shared/oracles/dram/cfg/L333_*.ini and L400_*.ini: one rank of x32, four banks; DRAMsim3 calls a clock of 6 ns and of 5 ns these. What depends on the burst, preset
-// fills in. The eight postponed refreshes are what DDR allows, not in these files: DRAMsim3 refreshes each tREFI.
+// The oracle's chips, from the configurations L333_*.ini and L400_*.ini of its data: one rank of x32 and four banks, at clocks of 6 and 5 ns. What depends on the burst, Preset fills in. The eight postponed refreshes are what DDR3 allows (see the sources of
+// the package), not in these files: DRAMsim3 refreshes each tREFI.
 var presets = []struct {
 	name   string
 	timing Timing
@@ -190,6 +187,6 @@ func Preset(name string, burst int64) (Timing, error) {
 	t.TCCD = burst / 2
 	t.TRTP = burst / 2
 	// The oracle's table has the precharge of a read_p begin BL/2 + tRTP after it; LPDDR itself does with BL/2, and so does the oracle before a refresh.
-	t.TRTPA = burst/2 + t.TRTP
+	t.TRTPA = burst / 2
 	return t, nil
 }
