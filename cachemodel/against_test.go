@@ -321,7 +321,7 @@ func (d *duel) settle() {
 	if !slices.Equal(got, d.r.traffic) {
 		d.failf("traffic %v, want %v", got, d.r.traffic)
 	}
-	filled := false
+	filled, fetched := false, uint64(0)
 	for _, x := range d.r.log {
 		line := x.Addr &^ uint64(d.h.LineSize()-1)
 		if x.Kind != Fetch {
@@ -333,10 +333,10 @@ func (d *duel) settle() {
 		if !d.config.Versions {
 			continue
 		}
-		if filled {
-			d.failf("a second fetch in %v", d.r.log)
+		if filled && line != fetched { // a store that goes through may fetch its line once more
+			d.failf("fetches of two lines in %v", d.r.log)
 		}
-		filled = true
+		filled, fetched = true, line
 		d.calls = append(d.calls, fmt.Sprintf("h.Filled(%d)", d.memory[line]))
 		d.h.Filled(d.memory[line])
 		d.r.Filled(d.memory[line])

@@ -7,13 +7,13 @@
 //	cachemodel             the standard library alone
 //	iommu
 //	isp, gpu
-//	soc/cpu, dram, l3, memory, display    hardware
+//	soc/cpu, dram, dramcheck, l3, memory, display    hardware
 //	soc                    assembles the hardware
 //	soc/...                software: all else in soc
 //	internal/...           scenario, run, result; and the data they read: soc/presets, scenarios
 //	cmd/...
 //
-// A package imports from its own floor or from below, never from above; isp and gpu do not know each other. sim, cachemodel and the data import nothing of ours. That hardware does not
+// A package imports from its own floor or from below, never from above; isp and gpu do not know each other. sim, cachemodel, soc/dramcheck and the data import nothing of ours. That hardware does not
 // import software, software neither internal nor scenarios, and nobody cmd, follows. Beyond that: YAML is read by internal/conf alone, the first math/rand is not used (its global stream is
 // shared by all who draw), and the model does not look at the host's clock.
 //

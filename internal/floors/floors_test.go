@@ -36,7 +36,7 @@ var house = []floor{
 	{rank: 2, packages: []string{"cachemodel"}, model: true},
 	{rank: 3, packages: []string{"iommu"}, model: true},
 	{rank: 4, packages: []string{"isp", "gpu"}, alone: true, model: true},
-	{rank: 5, packages: []string{"soc/cpu", "soc/dram", "soc/l3", "soc/memory", "soc/display"}, model: true},
+	{rank: 5, packages: []string{"soc/cpu", "soc/dram", "soc/dramcheck", "soc/l3", "soc/memory", "soc/display"}, model: true},
 	{rank: 6, packages: []string{"soc"}, model: true},
 	{rank: 7, packages: []string{"soc/..."}, model: true},
 	{rank: 8, packages: []string{"internal/coherency"}, model: true},
@@ -45,7 +45,7 @@ var house = []floor{
 }
 
 // standardOnly are the packages that import nothing of ours.
-var standardOnly = []string{"sim", "cachemodel", "scenarios", "soc/presets"}
+var standardOnly = []string{"sim", "cachemodel", "soc/dramcheck", "scenarios", "soc/presets"}
 
 // hostTime are the functions of package time that look at the host's clock.
 var hostTime = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTicker", "NewTimer"}
@@ -205,6 +205,7 @@ func TestABrokenRuleIsReported(t *testing.T) {
 	for _, c := range []struct{ name, file, src, want string }{
 		{"sim imports nothing of ours", "sim/a.go", `import "socsim/sim/units"`, "sim imports nothing of ours"},
 		{"the ground floor looks up", "sim/bus/a.go", `import "socsim/iommu"`, "downwards only"},
+		{"the DRAM checker knows the controller", "soc/dramcheck/a.go", `import "socsim/soc/dram"`, "soc/dramcheck imports nothing of ours"},
 		{"cachemodel knows nobody", "cachemodel/a.go", `import "socsim/sim"`, "cachemodel imports nothing of ours"},
 		{"the MMU knows a device", "iommu/a.go", `import "socsim/isp"`, "downwards only"},
 		{"the GPU knows the camera", "gpu/a.go", `import "socsim/isp"`, "do not know each other"},
