@@ -251,3 +251,46 @@ func TestMaintenanceByAddressOfAnInclusiveLevelTakesTheOtherColoursWithIt(t *tes
 	wantTraffic(t, h, Transfer{0x1000, 64, 5, WriteBack})
 	wantLines(t, h, 0)
 }
+
+// The copy of line 4 in L3 gives way to line 2, which goes on to L4 in the same
+// access: it must not be taken for what memory supplies.
+func TestFilledIsNotMisledByWhatTookTheCopysPlace(t *testing.T) {
+	side := LevelConfig{Size: 64, Ways: 1, Line: 64}
+	h := mustNew(t, Config{
+		Levels: []LevelConfig{
+			{Size: 64, Ways: 1, Line: 64},
+			{Size: 128, Ways: 2, Line: 64},
+			{Size: 64, Ways: 1, Line: 64},
+			{Size: 128, Ways: 2, Line: 64},
+		},
+		Instruction: &side,
+		Versions:    true,
+	})
+	load(h, 1, 1)
+	h.Write(At(line(1)), 4, 5) // in L1
+	for _, i := range []int{2, 3} {
+		h.Fetch(At(line(i)), 4)
+		h.Filled(1)
+		h.Write(At(line(i)), 4, Version(4+i)) // in L2
+	}
+	load(h, 9, 4)
+	wantLines(t, h, 0, clean(4, 9))
+	wantLines(t, h, 1, dirtied(1, 5), clean(4, 9))
+	wantLines(t, h, 2, dirtied(3, 7))
+	wantLines(t, h, 3, dirtied(2, 6), clean(4, 9))
+}
+
+// Both colours are dirty, and so is L2's older copy: the address's own copy counts.
+func TestTheAddressesOwnCopyIsNearerThanThoseOfOtherColours(t *testing.T) {
+	h := mustNew(t, twoColours(l2(Inclusive)))
+	under(h, even, odd)
+	h.Write(even, 4, 5)
+	h.SetWay(Clean, 0, 0, 0)
+	h.Write(even, 4, 6)
+	h.Write(odd, 4, 7)
+	e := h.Maintain(CleanInvalidate, even, PoC)
+	if want := (Effect{Addr: 0x1000, Present: true, Dirty: true, Version: 6, Copies: 2, Lookups: 1}); e != want {
+		t.Errorf("%+v, want %+v", e, want)
+	}
+	wantTraffic(t, h, Transfer{0x1000, 64, 6, WriteBack})
+}

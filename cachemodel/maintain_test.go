@@ -1,6 +1,9 @@
 package cachemodel
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 func wantEffect(t *testing.T, got, want Effect) {
 	t.Helper()
@@ -313,6 +316,15 @@ func TestOuterLevelsAreMaintainedInAPassOfTheirOwn(t *testing.T) {
 	wantLines(t, h, 2)
 }
 
+func TestInnerIsTheLevelsBeforeTheFirstOuterOne(t *testing.T) {
+	if got := mustNew(t, core()).Inner(); got != 2 {
+		t.Errorf("%d, want 2", got)
+	}
+	if got := mustNew(t, small()).Inner(); got != 2 {
+		t.Errorf("%d where none is outer, want both", got)
+	}
+}
+
 func TestMaintainOuterOfACoreWithoutOuterLevelsFindsNothing(t *testing.T) {
 	h := mustNew(t, small())
 	load(h, 1, 1)
@@ -393,6 +405,9 @@ func TestMaintainAllIsTheLoopOverSetsAndWays(t *testing.T) {
 		for level := range a.Levels() {
 			if got, want := b.Counters(level), a.Counters(level); got != want {
 				t.Errorf("%v: level %d counts %+v, want %+v", op, level, got, want)
+			}
+			if got, want := lines(b, level), lines(a, level); !slices.Equal(got, want) {
+				t.Errorf("%v: level %d holds %d lines, want the same %d", op, level, len(got), len(want))
 			}
 		}
 	}

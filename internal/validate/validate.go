@@ -139,8 +139,51 @@ func stream(bytes int, write bool, width int) func(*bench) (float64, error) {
 		start := b.t.Now()
 		b.t.Access(m, 0, bytes, cpu.Touch{Write: write, Width: width})
 		b.t.Barrier()
-		return float64(bytes) / 1e6 / (float64(b.t.Now()-start) / float64(sim.Second)), nil
+		return b.rate(bytes, start), nil
 	}
+}
+
+// readWrite is lmbench's bw_mem rdwr: each place is read, then written. It returns MB/s of the buffer.
+func readWrite(bytes int) func(*bench) (float64, error) {
+	return func(b *bench) (float64, error) {
+		m, err := b.buffer(int64(bytes))
+		if err != nil {
+			return 0, err
+		}
+		start := b.t.Now()
+		for off := 0; off < bytes; off += 64 {
+			b.t.Access(m, off, 64, cpu.Touch{Width: 16})
+			b.t.Access(m, off, 64, cpu.Touch{Write: true, Width: 16})
+		}
+		b.t.Barrier()
+		return b.rate(bytes, start), nil
+	}
+}
+
+// copyOver is lmbench's bw_mem cp: one buffer to another. It returns MB/s copied.
+func copyOver(bytes int) func(*bench) (float64, error) {
+	return func(b *bench) (float64, error) {
+		from, err := b.buffer(int64(bytes))
+		if err != nil {
+			return 0, err
+		}
+		to, err := b.buffer(int64(bytes))
+		if err != nil {
+			return 0, err
+		}
+		start := b.t.Now()
+		for off := 0; off < bytes; off += 64 {
+			b.t.Access(from, off, 64, cpu.Touch{Width: 16})
+			b.t.Access(to, off, 64, cpu.Touch{Write: true, Width: 16})
+		}
+		b.t.Barrier()
+		return b.rate(bytes, start), nil
+	}
+}
+
+// rate returns MB/s since start.
+func (b *bench) rate(bytes int, start sim.Time) float64 {
+	return float64(bytes) / 1e6 / (float64(b.t.Now()-start) / float64(sim.Second))
 }
 
 // invalidate times an invalidate by range of a buffer whose leading part the CPU has read. It returns microseconds.
@@ -196,11 +239,13 @@ func Rows() ([]Row, error) {
 		{Row{Name: "load, 31 KB footprint", Measured: "3.04", Low: 3.04, High: 3.04, Unit: "ns", Kind: "calibrated", Note: "l1_cycles"}, "am335x", nil, latency(31<<10, 128)},
 		{Row{Name: "load, 62 KB", Measured: "8.85", Low: 8.85, High: 8.85, Unit: "ns", Kind: "predicted"}, "am335x", nil, latency(62<<10, 128)},
 		{Row{Name: "load, 125 KB", Measured: "11.70-14.68", Low: 11.70, High: 14.68, Unit: "ns", Kind: "predicted"}, "am335x", nil, latency(125<<10, 128)},
-		{Row{Name: "load, 250 KB", Measured: "65-89", Low: 65, High: 89, Unit: "ns", Kind: "predicted", Note: "page colours of the L2 decide; see below"}, "am335x", nil, latency(250<<10, 128)},
+		{Row{Name: "load, 250 KB", Measured: "65-89", Low: 65, High: 89, Unit: "ns", Kind: "calibrated", Note: "memory.fragmentation; page colours of the L2 decide"}, "am335x", nil, latency(250<<10, 128)},
 		{Row{Name: "load, 500 KB", Measured: "180-188", Low: 180, High: 188, Unit: "ns", Kind: "predicted"}, "am335x", nil, latency(500<<10, 128)},
 		{Row{Name: "load, 1000 KB", Measured: "215-227", Low: 215, High: 227, Unit: "ns", Kind: "calibrated", Note: "memory_latency"}, "am335x", nil, latency(1000<<10, 128)},
 		{Row{Name: "read 16 MB", Measured: "250", Low: 250, High: 250, Unit: "MB/s", Kind: "predicted", Note: "bw_mem rd, a load every 16 B"}, "am335x", nil, stream(16<<20, false, 16)},
 		{Row{Name: "write 16 MB", Measured: "992", Low: 992, High: 992, Unit: "MB/s", Kind: "predicted", Note: "bw_mem bzero"}, "am335x", nil, stream(16<<20, true, 8)},
+		{Row{Name: "read and write 16 MB", Measured: "201", Low: 201, High: 201, Unit: "MB/s", Kind: "predicted", Note: "bw_mem rdwr"}, "am335x", nil, readWrite(16 << 20)},
+		{Row{Name: "copy 16 MB", Measured: "186-201", Low: 186, High: 201, Unit: "MB/s", Kind: "predicted", Note: "bw_mem cp"}, "am335x", nil, copyOver(16 << 20)},
 		{Row{Name: "sync of 150 lines at 300 MHz", Measured: "17 +- 6", Low: 11, High: 23, Unit: "us", Kind: "calibrated", Note: "maintenance.line"}, "am335x", at300, invalidate(9600, 9600)},
 		{Row{Name: "invalidate 150 pages by range, 250 MHz", Measured: "1300", Low: 1300, High: 1300, Unit: "us", Kind: "predicted"}, "omap3430", slow, invalidate(150*4096, 0)},
 		{Row{Name: "flush_cache_all, L2 clean, 250 MHz", Measured: "500", Low: 500, High: 500, Unit: "us", Kind: "predicted", Note: "low end of the row"}, "omap3430", slow, flushAll(false)},

@@ -3,6 +3,7 @@ package validate
 import (
 	"flag"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -42,23 +43,23 @@ func TestTheTableInTheDocsIsWhatTheModelSays(t *testing.T) {
 	t.Errorf("%s does not match the model; run go test ./internal/validate -update and review the difference. The model says:\n%s", page, table)
 }
 
-func TestAM335xLoadsAndStreamsAreWithinAQuarterOfSilicon(t *testing.T) {
+func TestAM335xLoadsAndStreamsAreWithin15PercentOfSilicon(t *testing.T) {
 	rows, err := Rows()
 	if err != nil {
 		t.Fatal(err)
 	}
 	n := 0
 	for _, r := range rows {
-		if !strings.HasPrefix(r.Name, "load") && !strings.HasPrefix(r.Name, "read") && !strings.HasPrefix(r.Name, "write") {
+		if name, _, _ := strings.Cut(r.Name, " "); !slices.Contains([]string{"load,", "read", "write", "copy"}, name) {
 			continue
 		}
 		n++
-		if off := r.Off(); off < -25 || off > 25 {
+		if off := r.Off(); off < -15 || off > 15 {
 			t.Errorf("%s: measured %s, model %.2f %s, off by %.0f %%", r.Name, r.Measured, r.Predicted, r.Unit, off)
 		}
 	}
-	if n != 8 {
-		t.Errorf("judged %d rows, want 8", n)
+	if n != 10 {
+		t.Errorf("judged %d rows, want 10", n)
 	}
 }
 

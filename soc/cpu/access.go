@@ -77,13 +77,16 @@ func (c *Core) load(a cachemodel.Address, n int) bool {
 	}
 	level := c.caches.Read(a, n)
 	if level == 0 {
+		if c.reader.done > c.l && bus.Phys(a.Physical)&^bus.Phys(c.lines-1) == c.reader.line {
+			c.needed = max(c.needed, c.reader.done) // the line is still coming in
+		}
 		return true
 	}
 	harmed := c.touched(bus.Phys(a.Physical), level)
 	start := c.l
 	c.chargeCycles(int64(c.cfg.L2Cycles))
 	if len(c.caches.Traffic()) > 0 {
-		c.carry()
+		c.carry(n)
 	}
 	if harmed {
 		c.harm[c.cat].Time += c.l - start
@@ -91,47 +94,56 @@ func (c *Core) load(a cachemodel.Address, n int) bool {
 	return level < c.lowest
 }
 
-// carry moves the traffic of the last cache operation over the bus: fills are waited for, or go on in the background where the core has more than one; write-backs and stores are posted.
-func (c *Core) carry() {
+// carry moves the traffic of the last cache operation, an access of n bytes, over the bus: fills are waited for, or go on in the background where the core has more than one; write-backs and stores are posted.
+func (c *Core) carry(n int) {
 	// The hierarchy reuses its traffic list, and what is done here does not touch the hierarchy except Filled.
 	for _, x := range c.caches.Traffic() {
 		switch x.Kind {
 		case cachemodel.Fetch:
 			c.chargeCycles(int64(c.cfg.MissCycles))
-			c.fill(bus.Phys(x.Addr))
+			c.fill(bus.Phys(x.Addr), n)
 		case cachemodel.WriteBack:
 			c.post(bus.Phys(x.Addr), x.Bytes, memory.Stamp(x.Version))
 		}
 	}
 }
 
-// fill reads a line from memory. It waits for the data if no further fill may be in flight.
-func (c *Core) fill(pa bus.Phys) {
+// fill reads a line from memory, of which the access needs n bytes. It waits for them, or lets that be where more fills may be in flight.
+func (c *Core) fill(pa bus.Phys, n int) {
 	pa &^= bus.Phys(c.lines - 1)
 	c.drainLine(pa)
+	c.freeFill()
 	c.stats.Fills++
 	c.reader.line = pa
 	c.readPort.Issue(c.l, pa, c.lines, bus.Fill)
 	c.await(c.readPort)
+	done := c.reader.done
+	ready := done
+	if c.cfg.CriticalWord {
+		ready -= c.lineTime * sim.Time(c.lines-n) / sim.Time(c.lines)
+	}
+	c.needed = max(c.needed, ready)
+	c.inFlight = append(c.inFlight, done)
 	if c.cfg.Linefills > 1 {
 		c.charge(max(0, c.eng.Now()-c.l)) // until the bus granted it
-		c.inFlight = append(c.inFlight, c.reader.done)
-		if len(c.inFlight) == c.cfg.Linefills {
-			c.charge(max(0, c.inFlight[0]-c.l))
-			c.inFlight = append(c.inFlight[:0], c.inFlight[1:]...)
-		}
 	} else {
-		c.charge(max(0, c.reader.done-c.l))
+		c.completeFills()
 	}
 	c.caches.Filled(cachemodel.Version(c.reader.stamp))
 }
 
-// completeFills waits for the line fills in flight.
-func (c *Core) completeFills() {
-	for _, done := range c.inFlight {
-		c.charge(max(0, done-c.l))
+// freeFill waits until a fill is free.
+func (c *Core) freeFill() {
+	if len(c.inFlight) == c.cfg.Linefills {
+		c.charge(max(0, c.inFlight[0]-c.l))
+		c.inFlight = append(c.inFlight[:0], c.inFlight[1:]...)
 	}
-	c.inFlight = c.inFlight[:0]
+}
+
+// completeFills waits for the data of the loads in flight.
+func (c *Core) completeFills() {
+	c.charge(max(0, c.needed-c.l))
+	c.needed = 0
 }
 
 // write is one line's worth of stores to write-back memory.
@@ -189,7 +201,7 @@ func (c *Core) store(a cachemodel.Address, n int, stamp memory.Stamp) {
 		return
 	}
 	start := c.l
-	c.carry()
+	c.carry(n)
 	if harmed {
 		c.harm[c.cat].Time += c.l - start
 	}
@@ -207,7 +219,7 @@ func (c *Core) allocate(gathered []cachemodel.Gathered) {
 		if level > 0 {
 			c.touched(bus.Phys(g.Addr.Physical), level)
 		}
-		c.carry()
+		c.carry(g.Bytes)
 		for _, x := range c.caches.Traffic() {
 			if x.Kind == cachemodel.Store {
 				c.post(bus.Phys(x.Addr), x.Bytes, memory.Stamp(x.Version))
@@ -234,7 +246,7 @@ func (c *Core) writeThrough(a cachemodel.Address, n int) {
 		}
 		c.caches.Write(a, n, v)
 		if len(c.caches.Traffic()) > 0 {
-			c.carry()
+			c.carry(n)
 		}
 		c.caches.Maintain(cachemodel.Clean, a, cachemodel.PoC) // the copy stays, in step with what goes to memory
 	}
@@ -384,10 +396,16 @@ func (c *Core) combine(pa bus.Phys, n int, stamp memory.Stamp) {
 	c.postGathered(c.wc.Add(cachemodel.At(uint64(pa)), n, cachemodel.Version(stamp)))
 }
 
-// postGathered sends what leaves the write-combining buffer to memory.
+// postGathered sends what leaves the write-combining buffer to memory: a block as one burst, from its first byte to its last, whose strobes leave out the gaps.
 func (c *Core) postGathered(gathered []cachemodel.Gathered) {
-	for _, g := range gathered {
-		c.post(bus.Phys(g.Addr.Physical), g.Bytes, memory.Stamp(g.Version))
+	block := ^uint64(c.cfg.WriteMerge - 1)
+	for i := 0; i < len(gathered); {
+		first := gathered[i]
+		end := first
+		for i++; i < len(gathered) && (gathered[i].Addr.Physical^first.Addr.Physical)&block == 0; i++ {
+			end = gathered[i]
+		}
+		c.post(bus.Phys(first.Addr.Physical), int(end.Addr.Physical-first.Addr.Physical)+end.Bytes, memory.Stamp(end.Version))
 	}
 }
 

@@ -15,7 +15,8 @@
 //
 // (Cortex-A8 memory system effects on instruction timings: L1 miss with L2 hit replays in 8 cycles; an L2 miss replays again, at least 25 cycles plus the external latency.)
 // One integer miss is outstanding at a time: 64 B / 220 ns is the 250 MB/s that lmbench measures on AM335x. With more line fills the core goes on to the next line once the bus has granted the
-// fill (hit under miss), and waits when all are in flight, for a dependent load, and at the end of the accesses.
+// fill (hit under miss), and waits when all are in flight, for a dependent load, and at the end of the accesses. With the critical word first a load waits for its own bytes; the rest of the line
+// keeps its fill busy, and loads from it waiting, until it is there.
 //
 // Stores that hit are free beyond their issue; stores that miss do not allocate in the preset's caches and gather in a write-combining buffer. A full block leaves as one burst. Where a level
 // allocates for stores, those that miss all levels gather first, so that a program that streams fetches no line it will overwrite. Non-cacheable loads go to the bus one access at a time: their
@@ -48,6 +49,7 @@ type Config struct {
 	AccessCycles     int         `conf:"access_cycles" doc:"Issue cost of one load or store."`
 	TLBEntries       int         `conf:"tlb_entries" doc:"Entries of the data TLB (fully associative, round robin)."`
 	TLBMissCycles    int         `conf:"tlb_miss_cycles" doc:"Cost of a table walk whose descriptor hits in L2."`
+	CriticalWord     bool        `conf:"critical_word_first" doc:"Whether a load that misses goes on when its own bytes are there, while the rest of the line follows."`
 	Linefills        int         `conf:"linefills" doc:"Line fills in flight before a load that misses must wait."`
 	WriteBuffers     int         `conf:"write_buffers" doc:"Open blocks of the write-combining buffer, and of the buffer that finds out streaming stores."`
 	WriteMerge       units.Bytes `conf:"write_merge" doc:"Bytes that one block of the write-combining buffer merges."`

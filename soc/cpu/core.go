@@ -87,7 +87,9 @@ type Core struct {
 	writer              writeSource
 	wc                  *cachemodel.StoreBuffer // stores that go past the caches
 	gather              *cachemodel.StoreBuffer // stores that miss all levels, before one allocates for them
-	inFlight            []sim.Time              // completions of line fills not waited for
+	inFlight            []sim.Time              // completions of the line fills that are busy
+	needed              sim.Time                // when the data of the loads in flight is there
+	lineTime            sim.Time                // of a line's data on the memory's bus
 	tlb                 tlb
 
 	nextVA   bus.Virt
@@ -168,6 +170,9 @@ func New(cfg Config, eng *sim.Engine, fabric *l3.Fabric, mem *memory.Memory, cac
 
 // SetRegisters connects the core to the interconnect of the registers.
 func (c *Core) SetRegisters(l *l3.L4) { c.registers = l }
+
+// SetLineTime tells how long a line's data takes on the memory's bus: what the critical word saves.
+func (c *Core) SetLineTime(t sim.Time) { c.lineTime = t }
 
 // Engine returns the engine the core runs on.
 func (c *Core) Engine() *sim.Engine { return c.eng }

@@ -43,7 +43,7 @@
 //
 // The cost is O(1) a command (a precharge of all banks: O(banks)) and no allocation.
 //
-// Sources: the table is "Timing between commands" in the README of the oracle's data, which DRAMsim3 (commit 2981759) keeps to. Refresh: Winbond W632GU6NB (DDR3L), section 8.15: eight may be
+// Sources: the table is the one that DRAMsim3 (commit 2981759) keeps to. Refresh: Winbond W632GU6NB (DDR3L), section 8.15: eight may be
 // postponed and eight pulled in, 9 tREFI at most between two. Auto-precharge at the earliest clock: Alliance AS4C16M32MD1 (LPDDR), section 7.8. tDAL: its name in the SDRC's registers. tRDPDEN and
 // tWRPDEN, the last burst before power-down, are estimates: the last beat, and the write recovery; DDR3 asks for one clock more.
 package dramcheck
