@@ -2,6 +2,7 @@ package l3
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"socsim/sim"
@@ -15,6 +16,7 @@ type client struct {
 	base   bus.Phys
 	off, n int
 	step   int
+	window int // bytes that it goes round in
 	next   sim.Time
 	period sim.Time
 }
@@ -24,7 +26,7 @@ const window = 1 << 19
 func (c *client) issue(at sim.Time) {
 	c.next = at + c.period
 	c.port.Issue(at, c.base+bus.Phys(c.off), c.n, c.kind)
-	c.off = (c.off + c.step) & (window - 1)
+	c.off = (c.off + c.step) & (c.window - 1)
 }
 
 func (c *client) Granted(p *bus.Port, done sim.Time) {
@@ -47,7 +49,7 @@ func preview(t testing.TB, saturated bool) *rig {
 		{1, 1, 64, 5 * 64, bus.Fill, 250 * sim.Nanosecond},
 		{2, 8, 64, 17 * 64, bus.Read, 500 * sim.Nanosecond},
 	} {
-		c := &client{kind: x.kind, base: testBase + bus.Phys(i*(window+4096)), n: x.n, step: x.step, period: x.period}
+		c := &client{kind: x.kind, base: testBase + bus.Phys(i*(window+4096)), n: x.n, step: x.step, window: window, period: x.period}
 		if saturated && x.class > 0 {
 			c.period = 0
 		}
@@ -93,6 +95,34 @@ func BenchmarkBursts(b *testing.B) {
 			b.ReportMetric(float64(until)/float64(sim.Second)/seconds, "sim-s/s")
 			b.ReportMetric(float64(r.ctl.Stats().DataClocks)/float64(r.ctl.Clock().Ceil(until)), "utilization")
 			b.ReportMetric(float64(r.ctl.Stats().RowHits)/bursts, "row-hits")
+		})
+	}
+}
+
+// How the cost of a burst grows with the number of initiators: all of them paced so that together they take two thirds of the memory, in three classes, over the same bytes in all.
+func BenchmarkInitiators(b *testing.B) {
+	for _, n := range []int{2, 4, 8, 16} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			r := newRig(b, nil)
+			for i := range n {
+				c := &client{kind: bus.Read, base: testBase + bus.Phys(i*window/n), n: 64, step: 5 * 64, window: window / n, period: sim.Time(n) * 80 * sim.Nanosecond}
+				if i%3 == 1 {
+					c.kind = bus.Write
+				}
+				c.port = r.AddPort(PortConfig{Master: bus.Master(i + 1), Class: uint8(i % 3), Outstanding: 4}, c)
+				c.issue(sim.Time(i) * 11 * sim.Nanosecond)
+			}
+			ctx := context.Background()
+			until := sim.Time(0)
+			b.ReportAllocs()
+			b.ResetTimer()
+			for r.Grants() < uint64(b.N) {
+				until += 100 * sim.Microsecond
+				if err := r.eng.Run(ctx, until); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(r.Grants())/b.Elapsed().Seconds(), "bursts/s")
 		})
 	}
 }

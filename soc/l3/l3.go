@@ -129,14 +129,18 @@ type group struct {
 	class              uint8
 	high               bool
 	services, extended int
-	left               int    // services before the group loses its place
-	lastGrant          uint64 // orders groups within a class
+	left               int // services before the group loses its place
 }
+
+// low is set in the order of groups without high priority.
+const low = 1 << 63
 
 // Fabric connects the ports to the DRAM.
 type Fabric struct {
 	at     [MaxPorts]sim.Time // arrival of each port's head: what the arbiter scans
 	member [MaxPorts]uint8    // group of each port
+	class  [MaxPorts]uint8    // of each group
+	order  [MaxPorts]uint64   // of the groups of a class: by priority, then by the last grant
 	ports  []bus.Port
 	groups []group
 	next   sim.Time  // lower bound of the next decision
@@ -207,8 +211,13 @@ func (f *Fabric) group(c PortConfig) int {
 	}
 	g := group{number: c.Group, class: c.Class, high: c.High, services: max(1, c.Services), extended: max(1, c.Extended)}
 	g.left = g.services
+	n := len(f.groups)
+	f.class[n], f.order[n] = c.Class, uint64(n)
+	if !c.High {
+		f.order[n] |= low
+	}
 	f.groups = append(f.groups, g)
-	return len(f.groups) - 1
+	return n
 }
 
 // Next returns a lower bound of the time of the next decision.
@@ -268,17 +277,19 @@ func (f *Fabric) AdvanceTo(limit sim.Time) {
 // pick arbitrates among the ports whose head has arrived by now; at least one has. It returns the port's number.
 func (f *Fabric) pick(now sim.Time) int {
 	best := [3]int{-1, -1, -1} // by class
-	held := -1                 // of the group that keeps the grant
+	var order [3]uint64
+	held := -1 // of the group that keeps the grant
 	for i, at := range f.at[:len(f.ports)] {
 		if at > now {
 			continue
 		}
-		g := &f.groups[f.member[i]]
-		if int(f.member[i]) == f.held && (held < 0 || at < f.at[held]) {
+		g := f.member[i&(MaxPorts-1)] & (MaxPorts - 1)
+		if int(g) == f.held && (held < 0 || at < f.at[held]) {
 			held = i
 		}
-		if b := best[g.class]; b < 0 || f.before(i, b) {
-			best[g.class] = i
+		class, o := f.class[g], f.order[g]
+		if b := best[class]; b < 0 || o < order[class] || o == order[class] && at < f.at[b] {
+			best[class], order[class] = i, o
 		}
 	}
 	chosen := best[0]
@@ -309,25 +320,13 @@ func (f *Fabric) pick(now sim.Time) int {
 	return f.serve(chosen)
 }
 
-// before reports whether port i goes before b, of the same class.
-func (f *Fabric) before(i, b int) bool {
-	if f.member[i] == f.member[b] {
-		return f.at[i] < f.at[b]
-	}
-	g, h := &f.groups[f.member[i]], &f.groups[f.member[b]]
-	if g.high != h.high {
-		return g.high
-	}
-	return g.lastGrant < h.lastGrant
-}
-
 // serve notes that a port's group is served: after its services it goes to the end of its class's order.
 func (f *Fabric) serve(i int) int {
 	g := &f.groups[f.member[i]]
 	f.grants++
 	if g.left--; g.left == 0 {
 		g.left = g.services
-		g.lastGrant = f.grants
+		f.order[f.member[i]] = f.order[f.member[i]]&low | (MaxPorts + f.grants)
 	}
 	return i
 }
