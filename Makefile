@@ -62,7 +62,7 @@ scenarios: build ## run each scenario of the library and judge its expectations
 fuzz: ## fuzz each native fuzz target, FUZZRUNS executions (for longer: make fuzz FUZZRUNS=1000000x)
 	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | LC_ALL=C sort | while IFS=: read -r file func; do \
 		echo "fuzz $$(dirname "$$file") $${func#func }"; \
-		$(GO) test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZRUNS) -fuzzminimizetime 100x "$$(dirname "$$file")" </dev/null; \
+		$(GO) test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZRUNS) -fuzzminimizetime 10x "$$(dirname "$$file")" </dev/null; \
 	done
 
 .PHONY: bench

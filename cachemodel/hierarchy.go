@@ -29,10 +29,11 @@ type Counters struct {
 	Straddles uint64
 	// Writebacks is the dirty lines that left the level downwards, evicted or
 	// cleaned. A line that is dirty in two levels and cleaned by address
-	// leaves both.
+	// leaves both. One that an inclusive level recalls counts where it leaves
+	// from in the end, not at the nearer level.
 	Writebacks uint64
-	// BytesFromBelow is what the level fetched, BytesToBelow what it wrote back
-	// or passed on.
+	// BytesFromBelow is what the level fetched, for an exclusive one also what
+	// passed it by on the way up; BytesToBelow what it wrote back or passed on.
 	BytesFromBelow, BytesToBelow uint64
 	// AliasCopies is the lines installed while a copy lay under another colour
 	// or virtual address; AliasesResolved is the copies evicted for that.
@@ -205,7 +206,8 @@ func (h *Hierarchy) Write(a Address, n int, v Version) int {
 	return 0
 }
 
-// HitVersion returns the version of the copy that the last Read or Write hit,
+// HitVersion returns the version of the copy that the last Read or Write hit
+// (after Fetch, that of a copy outside the instruction side),
 // from before the write: of those it came upon, the one nearest the core. It
 // is 0 if there was none; so it is for a store that covers the line in a level
 // that allocated it, as that looks no further.

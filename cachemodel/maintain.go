@@ -370,8 +370,8 @@ func (h *Hierarchy) CopyBack() {
 	h.begin()
 }
 
-// TestClean is one turn of the ARM926's test-and-clean loop: it cleans, or with
-// CleanInvalidate also drops, one dirty line of the first level, if there is
+// TestClean is one turn of the ARM926's test-and-clean loop, with Clean or
+// CleanInvalidate: it cleans, and with the latter also drops, one dirty line of the first level, if there is
 // one. Once there is none it reports done, and CleanInvalidate then drops the
 // rest. A loop until done costs O(lines held).
 func (h *Hierarchy) TestClean(op Op) (e Effect, done bool) {

@@ -51,7 +51,7 @@ var moved = map[string]string{
 }
 
 // movedEverywhere gives values for settings that each initiator has.
-var movedEverywhere = map[string]string{"bus_burst": "32B", "bus_limit": "150MB", "bus_limit_burst": "64B"}
+var movedEverywhere = map[string]string{"bus_burst": "32B", "bus_limit": "150MB", "bus_limit_burst": "64B", "bus_clock": "40MHz"}
 
 // leaf is a setting and a value to move it to.
 type leaf struct{ path, value string }

@@ -57,15 +57,16 @@ const Groups = 8
 
 // Initiator is how an initiator stands on the interconnect.
 type Initiator struct {
-	Class    int         `conf:"bus_class" doc:"SMS class of the initiator's traffic: 0 real time, 1 and 2 weighted."`
-	Group    int         `conf:"bus_group" doc:"SMS request queue, 0 to 7; initiators that share one are served in the order of arrival and must be of one class."`
-	High     bool        `conf:"bus_high_priority" doc:"Whether the group goes before the others of its class (HIGHPRIOVECTOR)."`
-	Services int         `conf:"bus_services" doc:"Transactions for which the group keeps its place in its class's order, 1 to 31 (NOFSERVICES)."`
-	Extended int         `conf:"bus_extended_grant" doc:"Transactions in a row that the group is granted once it is chosen, against all but class 0 (EXTENDEDGRANT)."`
-	Burst    units.Bytes `conf:"bus_burst" doc:"Largest burst of the initiator, up to 64B."`
-	Width    units.Bytes `conf:"bus_width" doc:"Width of the initiator's port on the interconnect, which data crosses at the interconnect's clock; 0B if it is never the limit."`
-	Limit    units.Bytes `conf:"bus_limit" doc:"Bytes a second that the interconnect lets the initiator have, a what-if; 0B for no limit."`
-	Credit   units.Bytes `conf:"bus_limit_burst" doc:"Bytes that a limited initiator may save up while it is idle."`
+	Class     int         `conf:"bus_class" doc:"SMS class of the initiator's traffic: 0 real time, 1 and 2 weighted."`
+	Group     int         `conf:"bus_group" doc:"SMS request queue, 0 to 7; initiators that share one are served in the order of arrival and must be of one class."`
+	High      bool        `conf:"bus_high_priority" doc:"Whether the group goes before the others of its class (HIGHPRIOVECTOR)."`
+	Services  int         `conf:"bus_services" doc:"Transactions for which the group keeps its place in its class's order, 1 to 31 (NOFSERVICES)."`
+	Extended  int         `conf:"bus_extended_grant" doc:"Transactions in a row that the group is granted once it is chosen, against all but class 0 (EXTENDEDGRANT)."`
+	Burst     units.Bytes `conf:"bus_burst" doc:"Largest burst of the initiator, up to 64B."`
+	Width     units.Bytes `conf:"bus_width" doc:"Width of the initiator's port on the interconnect, which data crosses; 0B if it is never the limit."`
+	PortClock units.Hertz `conf:"bus_clock" doc:"Clock of that port; 0Hz for the interconnect's."`
+	Limit     units.Bytes `conf:"bus_limit" doc:"Bytes a second that the interconnect lets the initiator have, a what-if; 0B for no limit."`
+	Credit    units.Bytes `conf:"bus_limit_burst" doc:"Bytes that a limited initiator may save up while it is idle."`
 }
 
 // Validate reports the first setting that makes no sense.
@@ -83,6 +84,8 @@ func (i Initiator) Validate() error {
 		return fmt.Errorf("bus_burst: %v, want 4B, 8B, 16B, 32B or 64B", i.Burst)
 	case i.Width < 0 || i.Width > 64 || i.Width&(i.Width-1) != 0:
 		return fmt.Errorf("bus_width: %v, want a power of two up to 64B, or 0B for a port that is never the limit", i.Width)
+	case i.PortClock < 0:
+		return fmt.Errorf("bus_clock: %v, want a positive clock, or 0Hz for the interconnect's", i.PortClock)
 	case i.Limit < 0 || i.Limit > 1<<40 || i.Credit < 0 || i.Credit > 1<<20:
 		return fmt.Errorf("bus_limit: %v with bursts of %v, want up to 1TiB a second and 1MiB", i.Limit, i.Credit)
 	}
@@ -98,7 +101,7 @@ func Plain(class, group int) Initiator {
 func (i Initiator) Port(m bus.Master, outstanding int) PortConfig {
 	return PortConfig{
 		Master: m, Class: uint8(i.Class), Group: 1 + i.Group, High: i.High, Services: i.Services, Extended: i.Extended, Outstanding: outstanding,
-		Burst: int(i.Burst), Width: int(i.Width), Rate: int64(i.Limit), Credit: int64(i.Credit),
+		Burst: int(i.Burst), Width: int(i.Width), Clock: int64(i.PortClock), Rate: int64(i.Limit), Credit: int64(i.Credit),
 	}
 }
 
@@ -118,8 +121,9 @@ type PortConfig struct {
 	// Group is the number of the request queue, from 1; 0 gives the port a queue of its own. What the first port of a group says of it holds.
 	Group              int
 	High               bool
-	Services, Extended int // 0 stands for 1
-	Burst, Width       int // bytes; 0 for the largest burst, and for a port that is never the limit
+	Services, Extended int   // 0 stands for 1
+	Burst, Width       int   // bytes; 0 for the largest burst, and for a port that is never the limit
+	Clock              int64 // of the port; 0 for the interconnect's
 	Rate, Credit       int64
 }
 
@@ -189,9 +193,13 @@ func (f *Fabric) AddPort(c PortConfig, s bus.Source) *bus.Port {
 	if i == MaxPorts {
 		panic("l3: too many ports")
 	}
+	clock := f.wires
+	if c.Clock > 0 {
+		clock = sim.NewClock(c.Clock)
+	}
 	f.ports = append(f.ports, bus.Port{
 		Class: c.Class, Master: c.Master, Outstanding: c.Outstanding, Hop: f.latency + c.Hop, Return: f.response + c.Return,
-		Max: c.Burst, Width: c.Width, Clock: f.wires, Rate: c.Rate, Credit: c.Credit,
+		Max: c.Burst, Width: c.Width, Clock: clock, Rate: c.Rate, Credit: c.Credit,
 	})
 	f.member[i] = uint8(f.group(c))
 	p := &f.ports[i]

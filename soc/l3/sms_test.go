@@ -134,6 +134,16 @@ func TestANarrowPortLimitsItsInitiator(t *testing.T) {
 	}
 }
 
+func TestASlowPortClockLimitsItsInitiatorToo(t *testing.T) {
+	r := newRig(t, nil)
+	s := r.initiator(PortConfig{Master: 1, Outstanding: 16, Width: 8, Clock: 50e6}, repeat(400, 0, 64, bus.Read))
+	r.run(t, sim.Millisecond)
+	// 8 bytes at 50 MHz are 400 MB/s.
+	if rate := 400 * 64.0 / (float64(s.log[len(s.log)-1].done) / 1e12) / 1e6; rate > 400 || rate < 385 {
+		t.Errorf("%.0f MB/s, want just under 400", rate)
+	}
+}
+
 func TestALimitHoldsAnInitiatorToItsRateAndItsCredit(t *testing.T) {
 	r := newRig(t, nil)
 	s := r.initiator(PortConfig{Master: 1, Outstanding: 16, Rate: 100e6, Credit: 256}, repeat(200, 0, 64, bus.Read))
