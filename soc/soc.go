@@ -65,7 +65,7 @@ type Config struct {
 	L1D       Cache       `conf:"l1d" doc:"Level 1 data cache."`
 	L2        Cache       `conf:"l2" doc:"Level 2 cache."`
 	L3        l3.Config   `conf:"l3" doc:"Interconnect and memory scheduler."`
-	DRAM      dram.Config `conf:"dram" doc:"SDRAM controller and device timings."`
+	DRAM      dram.Config `conf:"dram,preset=dram" doc:"SDRAM controller and device timings."`
 	Memory    Memory      `conf:"memory" doc:"Physical memory."`
 	ISP       ISP         `conf:"isp" doc:"Camera ISP."`
 	GPU       GPU         `conf:"gpu" doc:"Graphics core."`
@@ -95,6 +95,9 @@ func (c Config) Validate() error {
 		if err := v.Validate(); err != nil {
 			return err
 		}
+	}
+	if err := c.DRAM.InterconnectError(); err != nil {
+		return err
 	}
 	if err := c.GPU.MMU.Validate(); err != nil {
 		return fmt.Errorf("gpu: %w", err)

@@ -32,6 +32,13 @@ var inert = map[string]string{
 	"soc.display.preload":           "decides only whether a late start counts as an underflow",
 	"soc.gpu.mmu.format":            "another format needs another driver's address space",
 	"soc.isp.mmu.format":            "the same",
+	"soc.dram.preset":               "names where values come from",
+	"soc.dram.scheduler":            "the chip's is in order; the others need a service time, or are for replays",
+	"soc.dram.service":              "of the schedulers fixed and ideal",
+	"soc.dram.interleave":           "acts with several channels",
+	"soc.dram.txp":                  "acts with power_down",
+	"soc.dram.tcke":                 "acts with power_down",
+	"soc.dram.queue":                "of the scheduler frfcfs, which is for replays",
 	"soc.l1d.line":                  "all levels share one line size; see the validation",
 	"soc.l2.line":                   "the same",
 }
@@ -40,6 +47,7 @@ var inert = map[string]string{
 var moved = map[string]string{
 	"soc.coherence": "coherent", "soc.isp.crop_columns": "14", "soc.isp.crop_lines": "8", "soc.display.low": "512B", "soc.display.burst": "32B", "soc.isp.data_unit": "512B",
 	"soc.memory.fragmentation": "90%", "soc.cpu.os.timeslice": "1ms", "soc.dram.trefi": "3.9us",
+	"soc.dram.hash": "true", "soc.dram.burst": "BL16", "soc.dram.tfaw": "200ns", "soc.dram.trtp": "150ns", "soc.dram.power_down": "200ns",
 }
 
 // leaf is a setting and a value to move it to.
