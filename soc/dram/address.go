@@ -25,7 +25,7 @@ type layout struct {
 	grain                     uint // log2 of the bytes in a row that RoCoBa leaves in one bank
 	burst                     uint // log2 of the bytes of a burst
 	interleave, chBits        uint
-	chMask, grainMask, rowMax int64
+	chMask, grainMask         int64
 	base                      bus.Phys
 }
 
