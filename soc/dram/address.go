@@ -18,15 +18,15 @@ const (
 
 // layout splits addresses. Offsets count from the first byte of the memory; local ones leave out the bits that choose the channel.
 type layout struct {
-	order                     order
-	colBits, bankBits         uint
-	bankMask, hashMask        int64
-	bankTop                   uint // position of the bank field in BaRoCo
-	grain                     uint // log2 of the bytes in a row that RoCoBa leaves in one bank
-	burst                     uint // log2 of the bytes of a burst
-	interleave, chBits        uint
-	chMask, grainMask         int64
-	base                      bus.Phys
+	order              order
+	colBits, bankBits  uint
+	bankMask, hashMask int64
+	bankTop            uint // position of the bank field in BaRoCo
+	grain              uint // log2 of the bytes in a row that RoCoBa leaves in one bank
+	burst              uint // log2 of the bytes of a burst
+	interleave, chBits uint
+	chMask, grainMask  int64
+	base               bus.Phys
 }
 
 func log2(n int64) uint { return uint(bits.TrailingZeros64(uint64(n))) }

@@ -219,6 +219,13 @@ func (c Config) validateTimings() error {
 	if c.TREFI > 0 && clock.Floor(c.TREFI) <= clock.Ceil(c.TRFC)+clock.Ceil(c.TRP) {
 		return fmt.Errorf("dram.trefi: %v, want more than trfc + trp = %v in whole clocks: the memory would do nothing but refresh", c.TREFI, c.TRFC+c.TRP)
 	}
+	if c.TREFI > 0 && c.Scheduler == FirstReady {
+		// From one refresh to the next each bank can open a row, use it and close it.
+		t := c.timings(clock)
+		if need := t.rfc + t.rp + t.rcd + t.rc + t.ras + t.rrd + t.faw + t.cl + t.cwl + t.burst + max(t.rtp, t.wr) + t.wtr + t.rtw + t.xp + t.cke + int64(c.Banks); t.refi <= need {
+			return fmt.Errorf("dram.trefi: %v are %d clocks, want more than %d with scheduler frfcfs, or refreshes leave no time for a request", c.TREFI, t.refi, need)
+		}
+	}
 	return nil
 }
 

@@ -42,6 +42,7 @@ func TestSettingsOfOtherSchedulersAreRefused(t *testing.T) {
 		{func(c *Config) { c.Service = 1 }, "dram.service: 1ps, but only the schedulers fixed and ideal have a service time"},
 		{func(c *Config) { c.Scheduler = Fixed }, "dram.service: 0s, want a positive time"},
 		{func(c *Config) { c.Scheduler = FirstReady }, "dram.queue: 0, want 1 to 256 with scheduler frfcfs"},
+		{func(c *Config) { c.Scheduler, c.Queue, c.TREFI = FirstReady, 32, 400*sim.Nanosecond }, "dram.trefi: 400ns are 66 clocks, want more than 66 with"},
 		{func(c *Config) { c.Channels = 3 }, "dram.channels: 3, want a power of two up to 16"},
 		{func(c *Config) { c.Channels = 2 }, "dram.interleave: 0B, want a power of two of at least 64B: a burst lies in one channel"},
 		{func(c *Config) { c.Channels, c.Interleave = 2, 32 }, "dram.interleave: 32B"},
