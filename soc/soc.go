@@ -100,7 +100,7 @@ type Config struct {
 	L2        LowerLevel  `conf:"l2" doc:"Level 2 cache."`
 	L3        l3.Config   `conf:"l3" doc:"Interconnect and memory scheduler."`
 	L4        l3.L4Config `conf:"l4" doc:"Peripheral interconnect, through which the core reaches registers."`
-	DRAM      dram.Config `conf:"dram" doc:"SDRAM controller and device timings."`
+	DRAM      dram.Config `conf:"dram,preset=dram" doc:"SDRAM controller and device timings."`
 	Memory    Memory      `conf:"memory" doc:"Physical memory."`
 	ISP       ISP         `conf:"isp" doc:"Camera ISP."`
 	GPU       GPU         `conf:"gpu" doc:"Graphics core."`
@@ -125,6 +125,9 @@ func (c Config) Validate() error {
 		if err := v.Validate(); err != nil {
 			return err
 		}
+	}
+	if err := c.DRAM.InterconnectError(); err != nil {
+		return err
 	}
 	if err := c.GPU.MMU.Validate(); err != nil {
 		return fmt.Errorf("gpu: %w", err)

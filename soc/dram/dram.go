@@ -1,103 +1,49 @@
-// Package dram models an SDRAM controller that serves requests in order: banks with one open row each, the timings between their commands, the shared data bus and
-// its turnarounds, and all-bank refresh.
+// Package dram models SDRAM and its controllers: banks with one open row each, the timings between their commands, the command bus, the shared data bus with its turnarounds, all-bank refresh, and
+// power-down.
 //
-// A request's timing is fixed when it is accepted: [Controller.Serve] returns when its data starts and ends. A look-ahead lets a request open its row while older requests
-// still use the data bus, which is all that the in-order SDRC of OMAP3 overlaps (OMAP36xx TRM SWPU177N, SDRAM controller subsystem: 64-bit slave, strictly in order, at
-// most 4 transactions; page policy: open page only, at most one open row a bank; refresh needs all banks precharged).
+// There are two controllers. [Controller] serves requests in order: a request's timing is fixed when it is accepted, and [Controller.Serve] returns when its data starts and ends. A look-ahead lets a
+// request open its row while older requests still use the data bus, which is all that the in-order SDRC of OMAP3 overlaps (OMAP36xx TRM SWPU177N, SDRAM controller subsystem: 64-bit slave,
+// strictly in order, at most 4 transactions; page policy: open page only, at most one open row a bank; refresh needs all banks precharged). [FRFCFS] lets row hits pass older requests and posts writes.
 //
-// Latency of one access in DRAM clocks from acceptance to the end of its data, on an idle controller: row hit CL + n, closed bank tRCD + CL + n, row conflict tRP + tRCD + CL + n,
-// where n is the clocks of data (bytes / (2 x width)).
+// Latency of one access in DRAM clocks from acceptance by a Controller to the end of its data, when idle: row hit CL + n, closed bank tRCD + CL + n, row conflict tRP + tRCD + CL + n, where n is the
+// clocks of data: half the beats of its bursts. docs/dram.md has the table of timings between commands.
 //
-// Left out: contention for the command bus (a command a clock is never the limit with bursts of 8 clocks), power-down states, closed-page policy and out-of-order scheduling.
+// A Controller with the scheduler fixed is one server with a constant service time, with ideal a constant latency without limit: yardsticks without banks, rows or commands.
+//
+// Left out: self-refresh and its exit, per-bank refresh, refreshes postponed or pulled in, ranks and bank groups, and the energy of what is counted.
 package dram
 
 import (
-	"fmt"
-	"math/bits"
-	"slices"
-
 	"socsim/sim"
 	"socsim/sim/bus"
-	"socsim/sim/units"
 )
 
-// Config is the geometry and the timings of a channel. Times are rounded to whole clocks as a driver programs them: minima up, the refresh interval, a maximum, down.
-type Config struct {
-	Clock     units.Hertz `conf:"clock" doc:"Clock of the DRAM interface; data moves on both edges."`
-	Width     units.Bytes `conf:"width" doc:"Width of the data bus."`
-	Banks     int         `conf:"banks" doc:"Number of banks, each with one row open at most."`
-	Row       units.Bytes `conf:"row" doc:"Size of a row over the whole width: the DRAM page."`
-	Map       Map         `conf:"map" doc:"Order of row, bank and column in an address, highest first."`
-	Burst     int         `conf:"burst" doc:"Burst length in beats; a shorter transfer still occupies the bus for a burst."`
-	CL        int         `conf:"cl" doc:"Clocks from a read command to its first data."`
-	CWL       int         `conf:"cwl" doc:"Clocks from a write command to its first data."`
-	TRCD      sim.Time    `conf:"trcd" doc:"Activate to read or write."`
-	TRP       sim.Time    `conf:"trp" doc:"Precharge to activate."`
-	TRAS      sim.Time    `conf:"tras" doc:"Activate to precharge."`
-	TRC       sim.Time    `conf:"trc" doc:"Activate to activate of the same bank."`
-	TRRD      sim.Time    `conf:"trrd" doc:"Activate to activate of another bank."`
-	TWR       sim.Time    `conf:"twr" doc:"End of write data to precharge (tDPL)."`
-	TWTR      int         `conf:"twtr" doc:"Clocks from the end of write data to a read command."`
-	TRTW      int         `conf:"trtw" doc:"Idle clocks of the data bus between read data and write data."`
-	TRFC      sim.Time    `conf:"trfc" doc:"Refresh to activate."`
-	TREFI     sim.Time    `conf:"trefi" doc:"Interval between refreshes; 0s switches refresh off."`
-	LookAhead int         `conf:"look_ahead" doc:"Transactions accepted and not yet complete; the controller may open the rows of all of them."`
-}
-
-// Map is an address map.
-type Map string
-
-// The address maps, named from the highest field to the lowest.
-const (
-	RoBaCo Map = "robaco"
-	RoCoBa Map = "rocoba"
-	BaRoCo Map = "baroco"
-)
-
-// Values lists the valid maps.
-func (Map) Values() []string { return []string{string(RoBaCo), string(RoCoBa), string(BaRoCo)} }
-
-// MaxLookAhead bounds Config.LookAhead.
-const MaxLookAhead = 16
-
-// Validate reports the first setting that makes no sense.
-func (c Config) Validate() error {
-	pow2 := func(n int64) bool { return n > 0 && n&(n-1) == 0 }
-	switch {
-	case c.Clock <= 0 || int64(c.Clock) > sim.MaxHertz:
-		return fmt.Errorf("dram.clock: %v, want a positive clock", c.Clock)
-	case !pow2(int64(c.Width)) || c.Width > 16:
-		return fmt.Errorf("dram.width: %v, want 1B, 2B, 4B, 8B or 16B", c.Width)
-	case !pow2(int64(c.Banks)) || c.Banks > maxBanks:
-		return fmt.Errorf("dram.banks: %d, want a power of two up to %d", c.Banks, maxBanks)
-	case !pow2(int64(c.Row)) || c.Row < 256:
-		return fmt.Errorf("dram.row: %v, want a power of two of at least 256B", c.Row)
-	case !pow2(int64(c.Burst)) || c.Burst < 2 || c.Burst > 16:
-		return fmt.Errorf("dram.burst: %d, want 2, 4, 8 or 16 beats", c.Burst)
-	case c.CL < 1 || c.CWL < 0 || c.TWTR < 0 || c.TRTW < 0:
-		return fmt.Errorf("dram: cl %d, cwl %d, twtr %d, trtw %d clocks, want cl of at least 1 and none negative", c.CL, c.CWL, c.TWTR, c.TRTW)
-	case c.LookAhead < 1 || c.LookAhead > MaxLookAhead:
-		return fmt.Errorf("dram.look_ahead: %d, want 1 to %d", c.LookAhead, MaxLookAhead)
-	case !slices.Contains(c.Map.Values(), string(c.Map)):
-		return fmt.Errorf("dram.map: %q, want one of %v", c.Map, c.Map.Values())
-	case min(c.TRCD, c.TRP, c.TRAS, c.TRC, c.TRRD, c.TWR, c.TRFC, c.TREFI) < 0:
-		return fmt.Errorf("dram: trcd %v, trp %v, tras %v, trc %v, trrd %v, twr %v, trfc %v, trefi %v, want none negative",
-			c.TRCD, c.TRP, c.TRAS, c.TRC, c.TRRD, c.TWR, c.TRFC, c.TREFI)
-	}
-	if clock := sim.NewClock(int64(c.Clock)); c.TREFI > 0 && clock.Floor(c.TREFI) <= clock.Ceil(c.TRFC)+clock.Ceil(c.TRP) {
-		return fmt.Errorf("dram.trefi: %v, want more than trfc + trp = %v in whole clocks: the memory would do nothing but refresh", c.TREFI, c.TRFC+c.TRP)
-	}
-	return nil
-}
-
-const maxBanks = 64
-
-// Stats counts what the controller did. Clocks are DRAM clocks.
+// Stats counts what a controller did. Clocks are DRAM clocks.
 type Stats struct {
-	Reads, Writes                  uint64 // transactions
+	Reads, Writes                  uint64 // requests accepted
 	RowHits, RowClosed, RowMisses  uint64 // open row hit; bank was closed; another row was open
-	Activates, Precharges, Refresh uint64
+	Activates, Precharges, Refresh uint64 // Precharges leaves out those by auto-precharge
 	DataClocks                     uint64 // clocks in which the data bus moved data
+	// Clocks in power-down, with all banks precharged and with a row open.
+	PrechargeDown, ActiveDown uint64
+	// Of frfcfs: reads and writes that joined a waiting one of the same burst, and reads served from the write buffer.
+	Merged, Forwarded uint64
+}
+
+func (s *Stats) add(t Stats) {
+	s.Reads += t.Reads
+	s.Writes += t.Writes
+	s.RowHits += t.RowHits
+	s.RowClosed += t.RowClosed
+	s.RowMisses += t.RowMisses
+	s.Activates += t.Activates
+	s.Precharges += t.Precharges
+	s.Refresh += t.Refresh
+	s.DataClocks += t.DataClocks
+	s.PrechargeDown += t.PrechargeDown
+	s.ActiveDown += t.ActiveDown
+	s.Merged += t.Merged
+	s.Forwarded += t.Forwarded
 }
 
 // none is the open row of a closed bank.
@@ -110,28 +56,53 @@ type bank struct {
 	preReady int64 // earliest precharge
 }
 
-// Controller is one channel. All its times are DRAM clocks.
+// slots is how many clocks the record of the command bus reaches back and forth; commands of transactions in flight at one time lie closer together.
+const slots = 1024
+
+// train is the read or write commands of a transaction, a burst apart.
+type train struct{ first, end int64 }
+
+// Controller serves one channel in order, or several. All its times are DRAM clocks.
 type Controller struct {
 	banks [maxBanks]bank
+	t     timings
 
-	// Timings. minData is the clocks of the shortest burst.
-	cl, cwl, rcd, rp, ras, rc, rrd, wr, wtr, rtw, rfc, refi, minData int64
+	// Of the whole channel: the clock at which something other than a request is due, the first at which another read or write command may be given, and the ends of the last read and write data.
+	attend, casFree, readEnd, writeEnd int64
 
-	// Of the whole channel: the next refresh, the last activate, the first clock at which another read or write command may be given, and the ends of the last read
-	// and write data.
-	nextRefresh, lastAct, casFree, readEnd, writeEnd int64
+	// The last four activates, and the place of the next.
+	acts [4]int64
+	act  uint
 
-	// Address fields.
-	mapping           Map
-	colBits, bankBits uint
-	bankMask          int64
-	bankTop           uint // position of the bank field in BaRoCo
-	clockShift        uint // log2 of the bytes a clock
-	base              bus.Phys
+	// The next refresh, when power-down begins, and up to where it is counted.
+	nextRefresh, sleepAt, counted int64
+
+	layout     layout
+	closed     bool
+	clockShift uint // log2 of the bytes of a burst
+	burstShift uint // log2 of its clocks
+	rtpMore    int64
+
+	yard     yardstick
+	channels []*Controller // with several
+	index    int           // of this channel
+	observe  Observer
 
 	clock     sim.Clock
 	lookAhead int
 	stats     Stats
+
+	// The command bus: the reads and writes of the last transactions, in the order of their clocks, and for the other commands, taken[clk % slots] is clk if one has that clock.
+	trains [MaxLookAhead]train
+	train  uint // place of the next
+	taken  [slots]int64
+}
+
+// yardstick is a memory without banks.
+type yardstick struct {
+	kind    Scheduler // "" for a real one
+	service int64
+	free    int64 // when the server of Fixed is
 }
 
 // New returns a controller for size bytes of memory that begin at base; the clock stands at 0 and all banks are closed.
@@ -139,29 +110,49 @@ func New(cfg Config, base bus.Phys, size int64) (*Controller, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	clock := sim.NewClock(int64(cfg.Clock))
-	log2 := func(n int64) uint { return uint(bits.TrailingZeros64(uint64(n))) }
-	c := &Controller{
-		cl: int64(cfg.CL), cwl: int64(cfg.CWL), rcd: clock.Ceil(cfg.TRCD), rp: clock.Ceil(cfg.TRP), ras: clock.Ceil(cfg.TRAS),
-		rc: clock.Ceil(cfg.TRC), rrd: clock.Ceil(cfg.TRRD), wr: clock.Ceil(cfg.TWR), wtr: int64(cfg.TWTR), rtw: int64(cfg.TRTW),
-		rfc: clock.Ceil(cfg.TRFC), refi: clock.Floor(cfg.TREFI), minData: int64(cfg.Burst) / 2,
-		lastAct: longAgo, casFree: longAgo, readEnd: longAgo, writeEnd: longAgo,
-		mapping: cfg.Map, colBits: log2(int64(cfg.Row)), bankBits: log2(int64(cfg.Banks)), bankMask: int64(cfg.Banks) - 1,
-		bankTop:    uint(bits.Len64(uint64(size-1))) - log2(int64(cfg.Banks)),
-		clockShift: log2(2 * int64(cfg.Width)),
-		base:       base, clock: clock, lookAhead: cfg.LookAhead,
+	if err := cfg.InterconnectError(); err != nil {
+		return nil, err
 	}
-	c.nextRefresh = c.refi
-	if c.refi == 0 {
-		c.nextRefresh = 1<<62 - 1
-	}
-	for i := range c.banks {
-		c.banks[i].row = none
+	c := newChannel(cfg, base, size, 0)
+	if cfg.channels() > 1 && cfg.Scheduler.Banked() {
+		for i := range cfg.channels() {
+			c.channels = append(c.channels, newChannel(cfg, base, size, i))
+		}
 	}
 	return c, nil
 }
 
-const longAgo = -1 << 40
+func newChannel(cfg Config, base bus.Phys, size int64, index int) *Controller {
+	clock := sim.NewClock(int64(cfg.Clock))
+	c := &Controller{clock: clock, lookAhead: cfg.LookAhead, index: index}
+	if !cfg.Scheduler.Banked() {
+		c.yard = yardstick{kind: cfg.Scheduler, service: clock.Ceil(cfg.Service)}
+		c.clockShift = log2(2 * max(1, int64(cfg.Width)))
+		if c.lookAhead < 1 {
+			c.lookAhead = MaxLookAhead
+		}
+		return c
+	}
+	c.t = cfg.timings(clock)
+	c.casFree, c.readEnd, c.writeEnd = longAgo, longAgo, longAgo
+	c.acts = [4]int64{longAgo, longAgo, longAgo, longAgo}
+	c.nextRefresh, c.sleepAt = c.t.refi, c.t.powerDown
+	c.attend = min(c.nextRefresh, c.sleepAt)
+	c.layout = cfg.layout(base, size)
+	c.closed = cfg.Page == Closed
+	c.clockShift, c.burstShift = c.layout.burst, log2(c.t.burst)
+	c.rtpMore = c.t.rtp - c.t.burst
+	for i := range c.banks {
+		c.banks[i].row = none
+	}
+	for i := range c.taken {
+		c.taken[i] = longAgo
+	}
+	for i := range c.trains {
+		c.trains[i].end = longAgo
+	}
+	return c
+}
 
 // Clock returns the interface clock.
 func (c *Controller) Clock() sim.Clock { return c.clock }
@@ -170,98 +161,270 @@ func (c *Controller) Clock() sim.Clock { return c.clock }
 func (c *Controller) LookAhead() int { return c.lookAhead }
 
 // Stats returns the counters.
-func (c *Controller) Stats() Stats { return c.stats }
+func (c *Controller) Stats() Stats {
+	s := c.stats
+	for _, ch := range c.channels {
+		s.add(ch.stats)
+	}
+	return s
+}
 
 // ResetStats zeroes the counters.
-func (c *Controller) ResetStats() { c.stats = Stats{} }
-
-// locate splits an address into bank and row.
-func (c *Controller) locate(pa bus.Phys) (bank int64, row int64) {
-	off := int64(pa - c.base)
-	switch c.mapping {
-	case RoCoBa:
-		return off >> 6 & c.bankMask, off >> (c.colBits + c.bankBits)
-	case BaRoCo:
-		return off >> c.bankTop & c.bankMask, off >> c.colBits & (1<<(c.bankTop-c.colBits) - 1)
-	default:
-		return off >> c.colBits & c.bankMask, off >> (c.colBits + c.bankBits)
+func (c *Controller) ResetStats() {
+	c.stats = Stats{}
+	for _, ch := range c.channels {
+		ch.stats = Stats{}
 	}
+}
+
+// Observe shows all commands to f from now on. Those of a request are shown when it is accepted, those of a refresh when the first request after it is.
+func (c *Controller) Observe(f Observer) {
+	c.observe = f
+	for _, ch := range c.channels {
+		ch.observe = f
+	}
+}
+
+// Settle does the refreshes due at or before clock at, and counts power-down up to there, so that Stats holds all of that time. It does not change the timing of what follows.
+func (c *Controller) Settle(at int64) {
+	for _, ch := range c.channels {
+		ch.Settle(at)
+	}
+	if c.yard.kind != "" || c.channels != nil {
+		return
+	}
+	c.due(at)
+	if c.sleepAt < at {
+		c.countDown(at)
+	}
+	c.attend = min(c.nextRefresh, c.sleepAt)
+}
+
+// claim returns the first clock from t on that has no command, and gives it one.
+func (c *Controller) claim(t int64) int64 {
+next:
+	for ; c.taken[uint64(t)%slots] == t; t++ {
+	}
+	for i := range uint(MaxLookAhead) {
+		tr := &c.trains[(c.train-1-i)%MaxLookAhead]
+		if tr.end <= t {
+			break
+		}
+		if t >= tr.first && (t-tr.first)&(c.t.burst-1) == 0 {
+			t++
+			goto next
+		}
+	}
+	c.taken[uint64(t)%slots] = t
+	return t
 }
 
 // Serve accepts a transaction of n bytes within one burst of 64 bytes at clock at, behind all that were accepted before, and returns when its data begins and ends on the bus.
 // at must not decrease from call to call. O(1); O(banks) when a refresh is due.
 func (c *Controller) Serve(at int64, pa bus.Phys, n int, write bool) (start, end int64) {
-	if at >= c.nextRefresh {
-		c.refresh(at)
+	off := int64(pa - c.layout.base)
+	if c.yard.kind != "" || c.channels != nil {
+		return c.serveOther(at, pa, n, write)
 	}
-	bi, row := c.locate(pa)
+	return c.serve(at, off, n, write)
+}
+
+// serveOther serves what is not one channel of banks.
+func (c *Controller) serveOther(at int64, pa bus.Phys, n int, write bool) (start, end int64) {
+	if c.channels != nil {
+		l := &c.channels[0].layout
+		ch, local := l.channel(int64(pa - l.base))
+		return c.channels[ch].serve(at, local, n, write)
+	}
+	if write {
+		c.stats.Writes++
+	} else {
+		c.stats.Reads++
+	}
+	c.stats.DataClocks += uint64((int64(n) + 1<<c.clockShift - 1) >> c.clockShift)
+	if c.yard.kind == Fixed {
+		at = max(at, c.yard.free)
+		c.yard.free = at + c.yard.service
+	}
+	return at, at + c.yard.service
+}
+
+func (c *Controller) serve(at, off int64, n int, write bool) (start, end int64) {
+	if at >= c.attend {
+		c.wake(at)
+	}
+	bi, row := c.layout.locate(off)
 	b := &c.banks[bi]
+	t := &c.t
 
 	cas := at
 	if b.row != row {
 		act := max(at, b.actReady)
 		if b.row != none {
-			act = max(act, max(at, b.preReady)+c.rp)
+			pre := c.claim(max(at, b.preReady))
+			act = max(act, pre+t.rp)
 			c.stats.RowMisses++
 			c.stats.Precharges++
+			if c.observe != nil {
+				c.show(Precharge, pre, bi, row, off)
+			}
 		} else {
 			c.stats.RowClosed++
 		}
-		act = max(act, c.lastAct+c.rrd)
-		c.lastAct = act
+		act = c.claim(max(act, c.acts[(c.act-1)%4]+t.rrd, c.acts[c.act%4]+t.faw))
+		c.acts[c.act%4] = act
+		c.act++
 		c.stats.Activates++
+		if c.observe != nil {
+			c.show(Activate, act, bi, row, off)
+		}
 		b.row = row
-		b.actReady = act + c.rc
-		b.casReady = act + c.rcd
-		b.preReady = act + c.ras
+		b.actReady = act + t.rc
+		b.casReady = act + t.rcd
+		b.preReady = act + t.ras
 	} else {
 		c.stats.RowHits++
 	}
 	cas = max(cas, b.casReady, c.casFree)
 
-	data := max((int64(n)+1<<c.clockShift-1)>>c.clockShift, c.minData)
+	// A transaction of several bursts is as many commands, back to back. They lie behind all those of older transactions.
+	data := (int64(n) + 1<<(c.clockShift&63) - 1) >> (c.clockShift & 63) << (c.burstShift & 63)
+	var shut int64 // when a precharge may be
 	if write {
-		start = max(cas+c.cwl, c.readEnd+c.rtw)
-		cas = start - c.cwl
+		start = max(cas+t.cwl, c.readEnd+t.rtw)
+		cas = start - t.cwl
 		end = start + data
 		c.writeEnd = end
-		b.preReady = max(b.preReady, end+c.wr)
+		shut = end + t.wr
 		c.stats.Writes++
 	} else {
-		cas = max(cas, c.writeEnd+c.wtr)
-		start = cas + c.cl
+		cas = max(cas, c.writeEnd+t.wtr)
+		start = cas + t.cl
 		end = start + data
 		c.readEnd = end
-		b.preReady = max(b.preReady, cas+data)
+		shut = cas + data + c.rtpMore
 		c.stats.Reads++
 	}
+	c.trains[c.train%MaxLookAhead] = train{cas, cas + data}
+	c.train++
+	if c.observe != nil {
+		c.showData(cas, data, bi, row, off, write)
+	}
+	if c.closed {
+		b.row = none
+		if !write {
+			shut = cas + data + t.rtp // auto-precharge counts tRTP from the end of the burst
+		}
+		b.actReady = max(b.actReady, shut+t.rp)
+	} else {
+		b.preReady = max(b.preReady, shut)
+	}
 	c.casFree = cas + data
+	c.sleepAt = end + t.powerDown
+	c.attend = min(c.nextRefresh, c.sleepAt)
 	c.stats.DataClocks += uint64(data)
 	return start, end
 }
 
+// show shows a command for the access at a local offset.
+func (c *Controller) show(k Kind, clk, bank, row, off int64) {
+	c.observe(Command{Clk: clk, Kind: k, Channel: c.index, Bank: int(bank), Row: row, Col: c.layout.column(off)})
+}
+
+func (c *Controller) showData(cas, data, bank, row, off int64, write bool) {
+	k := Read
+	if write {
+		k = Write
+	}
+	for clk := cas; clk < cas+data; clk += c.t.burst {
+		kind := k
+		if c.closed && clk+c.t.burst == cas+data {
+			kind++
+		}
+		c.show(kind, clk, bank, row, off+(clk-cas)>>c.burstShift<<c.layout.burst)
+	}
+}
+
+// wake prepares for a request at clock at, when something was due before.
+func (c *Controller) wake(at int64) {
+	c.due(at)
+	if c.sleepAt < at {
+		c.leaveDown(at)
+	}
+}
+
+// due does the refreshes due at or before clock at, with the power-down between them.
+func (c *Controller) due(at int64) {
+	for c.nextRefresh <= at {
+		until := at
+		if c.t.powerDown < never {
+			if c.sleepAt < c.nextRefresh {
+				c.leaveDown(c.nextRefresh)
+			}
+			until = c.nextRefresh
+		}
+		c.refresh(until)
+	}
+}
+
+// countDown counts the clocks of the power-down that began at sleepAt.
+func (c *Controller) countDown(to int64) {
+	from := max(c.sleepAt, c.counted)
+	c.counted = to
+	for i := range c.layout.bankMask + 1 {
+		if c.banks[i].row != none {
+			c.stats.ActiveDown += uint64(to - from)
+			return
+		}
+	}
+	c.stats.PrechargeDown += uint64(to - from)
+}
+
+// leaveDown ends the power-down that began at sleepAt for something to do at clock at.
+func (c *Controller) leaveDown(at int64) {
+	wake := max(at, c.sleepAt+c.t.cke)
+	c.countDown(wake)
+	c.sleepAt = never
+	ready := wake + c.t.xp
+	for i := range c.layout.bankMask + 1 {
+		b := &c.banks[i]
+		b.actReady, b.preReady = max(b.actReady, ready), max(b.preReady, ready)
+	}
+	c.casFree = max(c.casFree, ready)
+}
+
 // refresh does all refreshes due at or before clock at. All banks are precharged first, tRP and tRC of each are kept; rows are closed afterwards.
 func (c *Controller) refresh(at int64) {
-	n := (at-c.nextRefresh)/c.refi + 1
+	t := &c.t
+	n := (at-c.nextRefresh)/t.refi + 1
 	due := c.nextRefresh
 	c.stats.Refresh += uint64(n)
-	c.nextRefresh += n * c.refi
+	c.nextRefresh += n * t.refi
 	ready := max(due, c.readEnd, c.writeEnd)
-	for i := range c.bankMask + 1 {
+	for i := range c.layout.bankMask + 1 {
 		b := &c.banks[i]
 		ready = max(ready, b.actReady)
 		if b.row != none {
-			ready = max(ready, max(due, b.preReady)+c.rp)
+			pre := c.claim(max(due, b.preReady))
+			ready = max(ready, pre+t.rp)
 			c.stats.Precharges++
+			if c.observe != nil {
+				c.observe(Command{Clk: pre, Kind: Precharge, Channel: c.index, Bank: int(i), Row: -1, Col: -1})
+			}
 		}
 	}
 	// Those behind the first find the banks closed: they start when due or, after a late first one, back to back.
-	if n > 1 {
-		ready = max(due+(n-1)*c.refi, ready+(n-1)*c.rfc)
+	first := c.claim(ready)
+	if c.observe != nil {
+		for k := range n {
+			c.observe(Command{Clk: max(due+k*t.refi, first+k*t.rfc), Kind: Refresh, Channel: c.index, Bank: -1, Row: -1, Col: -1})
+		}
 	}
-	for i := range c.bankMask + 1 {
+	ready = max(due+(n-1)*t.refi, first+(n-1)*t.rfc)
+	for i := range c.layout.bankMask + 1 {
 		b := &c.banks[i]
 		b.row = none
-		b.actReady = ready + c.rfc
+		b.actReady = ready + t.rfc
 	}
+	c.sleepAt = max(ready+t.rfc, c.readEnd, c.writeEnd) + t.powerDown
 }

@@ -23,9 +23,9 @@ func lpddr166() Config {
 	}
 }
 
-// gigahertz is a memory with a clock of 1 ns, so that a timing in ns is one in clocks. Nothing constrains it but CL 3, CWL 1, tRCD 4, tRP 3.
+// gigahertz is a memory with a clock of 1 ns, so that a timing in ns is one in clocks. Nothing constrains it but CL 3, CWL 1, tRCD 4, tRP 3; 64 bytes are one burst.
 func gigahertz() Config {
-	return Config{Clock: 1e9, Width: 4, Banks: 4, Row: 4096, Map: RoBaCo, Burst: 4, CL: 3, CWL: 1, TRCD: 4000, TRP: 3000, LookAhead: 4}
+	return Config{Clock: 1e9, Width: 4, Banks: 4, Row: 4096, Map: RoBaCo, Burst: 16, CL: 3, CWL: 1, TRCD: 4000, TRP: 3000, LookAhead: 4}
 }
 
 func newController(t testing.TB, cfg Config) *Controller {
@@ -58,14 +58,14 @@ func TestLatencyOnAnIdleControllerIsThatOfTheTable(t *testing.T) {
 		{"write closed", -1, true, 64, 4, rcd + cwl + 8},
 		{"write conflict", 1, true, 64, 4, rp + rcd + cwl + 8},
 		{"32 bytes", 0, false, 32, 4, cl + 4},
-		{"a byte more than 32", 0, false, 33, 4, cl + 5},
+		{"a byte more than 32 is another burst", 0, false, 33, 4, cl + 6},
 		{"less than a burst of 4 beats", 0, false, 4, 4, cl + 2},
 		{"less than a burst of 16 beats", 0, false, 4, 16, cl + 8},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := lpddr166()
-			cfg.Burst = tt.beats
+			cfg.Burst = Burst(tt.beats)
 			c := newController(t, cfg)
 			if tt.open >= 0 {
 				c.Serve(0, at(0, tt.open, 0), 64, false)
@@ -212,7 +212,7 @@ func stream(c *Controller, n int, write func(i int) bool) int64 {
 	return ends[(n-1)%room]
 }
 
-func never(int) bool { return false }
+func reads(int) bool { return false }
 
 func TestSequentialStreamTakesEightClocksABurstLessRefresh(t *testing.T) {
 	for _, m := range []Map{RoBaCo, RoCoBa} {
@@ -241,7 +241,7 @@ func TestRowsOfOneBankAfterAnotherCostAPrechargeAndAnActivate(t *testing.T) {
 	cfg.Map, cfg.TREFI = BaRoCo, 0
 	c := newController(t, cfg)
 	const rows = 100
-	end := stream(c, rows*64, never)
+	end := stream(c, rows*64, reads)
 	// A row's last read keeps it open for 8 clocks; then tRP + tRCD until the next row's first.
 	if want := int64(4 + 3 + rows*64*8 + (rows-1)*(3+4)); end != want {
 		t.Errorf("%d rows took %d clocks, want %d", rows, end, want)
@@ -252,7 +252,7 @@ func TestLookAheadHidesTheOpeningOfRows(t *testing.T) {
 	took := func(ahead int) int64 {
 		cfg := lpddr166()
 		cfg.LookAhead, cfg.TREFI = ahead, 0
-		return stream(newController(t, cfg), 64*64, never)
+		return stream(newController(t, cfg), 64*64, reads)
 	}
 	// Alone, each burst waits for the one before, and pays CL; every 64th also opens a row: the first four are closed, the others conflict.
 	if got, want := took(1), int64(64*64*(3+8)+4*4+60*(3+4)); got != want {
@@ -291,7 +291,7 @@ func TestAddressMapsSplitAddressesInTheirOrder(t *testing.T) {
 		cfg := lpddr166()
 		cfg.Map = tt.m
 		c := newController(t, cfg)
-		if bank, row := c.locate(testBase + bus.Phys(tt.off)); bank != tt.bank || row != tt.row {
+		if bank, row := c.layout.locate(tt.off); bank != tt.bank || row != tt.row {
 			t.Errorf("%s %#x: bank %d row %d, want bank %d row %d", tt.m, tt.off, bank, row, tt.bank, tt.row)
 		}
 	}
@@ -308,7 +308,7 @@ func TestEveryAddressMapGivesEachBankAndRowOneRowOfBytes(t *testing.T) {
 		}
 		bursts := map[[2]int64]int{}
 		for off := 0; off < size; off += 64 {
-			bank, row := c.locate(testBase + bus.Phys(off))
+			bank, row := c.layout.locate(int64(off))
 			bursts[[2]int64{bank, row}]++
 		}
 		if len(bursts) != size/4096 {
@@ -346,14 +346,14 @@ func TestValidateNamesWhatIsWrong(t *testing.T) {
 		{func(c *Config) { c.Row = 128 }, "dram.row: 128B, want a power of two of at least 256B"},
 		{func(c *Config) { c.Burst = 1 }, "dram.burst: 1, want 2, 4, 8 or 16 beats"},
 		{func(c *Config) { c.Burst = 32 }, "dram.burst: 32"},
-		{func(c *Config) { c.CL = 0 }, "dram: cl 0"},
-		{func(c *Config) { c.CWL = -1 }, "cwl -1"},
-		{func(c *Config) { c.TWTR = -1 }, "twtr -1"},
-		{func(c *Config) { c.TRTW = -1 }, "trtw -1"},
+		{func(c *Config) { c.CL = 0 }, "dram.cl: 0 clocks, want 1 or more"},
+		{func(c *Config) { c.CWL = -1 }, "dram.cwl: -1"},
+		{func(c *Config) { c.TWTR = -1 }, "dram.twtr: -1"},
+		{func(c *Config) { c.TRTW = -1 }, "dram.trtw: -1"},
 		{func(c *Config) { c.LookAhead = 0 }, "dram.look_ahead: 0, want 1 to 16"},
 		{func(c *Config) { c.LookAhead = 17 }, "dram.look_ahead: 17"},
 		{func(c *Config) { c.Map = "rocoba2" }, `dram.map: "rocoba2", want one of [robaco rocoba baroco]`},
-		{func(c *Config) { c.TWR = -1 }, "twr -1ps"},
+		{func(c *Config) { c.TWR = -1 }, "dram.twr: -1ps"},
 		{func(c *Config) { c.TREFI = 156 * sim.Nanosecond }, "dram.trefi: 156ns, want more than trfc + trp = 156ns"},
 		{func(c *Config) { c.TREFI = 162 * sim.Nanosecond }, "dram.trefi: 162ns"}, // 26.9 clocks, and the refresh takes 26
 	}

@@ -1,4 +1,4 @@
-// Package presets holds the chips, sensors and panels that scenarios name, as data: one YAML document a preset, in which every value states its source or that it is estimated.
+// Package presets holds the chips, memories, sensors and panels that scenarios name, as data: one YAML document a preset, in which every value states its source or that it is estimated.
 package presets
 
 import (
@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-//go:embed soc/*.yaml sensor/*.yaml panel/*.yaml
+//go:embed soc/*.yaml sensor/*.yaml panel/*.yaml dram/*.yaml
 var files embed.FS
 
-// Set gives access to the presets by namespace: soc, sensor, panel.
+// Set gives access to the presets by namespace: soc, dram, sensor, panel.
 type Set struct{}
 
 // Preset returns a preset's document.
@@ -38,4 +38,4 @@ func (Set) Names(namespace string) []string {
 }
 
 // Namespaces lists the namespaces.
-func Namespaces() []string { return []string{"soc", "sensor", "panel"} }
+func Namespaces() []string { return []string{"soc", "dram", "sensor", "panel"} }
