@@ -8,6 +8,7 @@ import (
 	"socsim/sim"
 	"socsim/sim/bus"
 	"socsim/soc/dram"
+	"socsim/soc/dramtest"
 	"socsim/soc/l3"
 	"socsim/soc/memory"
 )
@@ -111,11 +112,15 @@ func newRigWith(tb testing.TB, change func(*Config), changeCaches func(*cachemod
 	eng := sim.New()
 	mem, err := memory.New(memory.Config{Base: base, Size: size, LineBytes: line, Reserved: 16 << 20, Fragmentation: 500_000, Seed: 1})
 	must(err)
-	ctl, err := dram.New(dram.Config{
+	memoryConfig := dram.Config{
 		Clock: 100e6, Width: 4, Banks: 4, Row: 4096, Map: dram.RoBaCo, Burst: 4, CL: cl, CWL: cwl, TRCD: rcd * busClock, TRP: 2 * busClock, TRAS: 5 * busClock,
 		TRC: 7 * busClock, TRRD: busClock, TWR: 2 * busClock, TWTR: 2, TRTW: 1, LookAhead: 4,
-	}, base, size)
+	}
+	ctl, err := dram.New(memoryConfig, base, size)
 	must(err)
+	if _, ok := tb.(*testing.B); !ok {
+		dramtest.Watch(tb, ctl, memoryConfig)
+	}
 	fabric, err := l3.New(l3.Config{Clock: 100e6, RequestCycles: 5, ResponseCycles: 3, Class1Weight: 2, Class2Weight: 1}, eng, mem, ctl)
 	must(err)
 	cc := cachemodel.Config{

@@ -8,6 +8,7 @@ import (
 	"socsim/sim"
 	"socsim/soc"
 	"socsim/soc/cpu"
+	"socsim/soc/dramtest"
 	"socsim/soc/memory"
 	"socsim/soc/presets"
 )
@@ -45,6 +46,7 @@ func newRig(tb testing.TB, profile string, settings ...conf.Override) *rig {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	dramtest.Watch(tb, sys.DRAM, root.SoC.DRAM)
 	tb.Cleanup(sys.Close)
 	p, ok := ProfileByName(profile)
 	if !ok {

@@ -15,6 +15,7 @@ import (
 	"socsim/soc"
 	"socsim/soc/cpu"
 	"socsim/soc/dmaapi"
+	"socsim/soc/dramtest"
 	"socsim/soc/memory"
 	"socsim/soc/presets"
 )
@@ -58,6 +59,7 @@ func newRig(tb testing.TB) *rig {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	dramtest.Watch(tb, sys.DRAM, root.SoC.DRAM)
 	tb.Cleanup(sys.Close)
 	profile, _ := dmaapi.ProfileByName("armv7")
 	r := &rig{System: sys, tb: tb}

@@ -16,6 +16,7 @@ import (
 	"socsim/soc/dmaapi"
 	"socsim/soc/dmabuf"
 	"socsim/soc/dram"
+	"socsim/soc/dramtest"
 	"socsim/soc/flush"
 	"socsim/soc/l3"
 	"socsim/soc/memory"
@@ -96,6 +97,7 @@ func start(tb testing.TB, c soc.Config, app Config, policy dmaapi.Policy, until 
 	if err != nil {
 		tb.Fatal(err)
 	}
+	dramtest.Watch(tb, sys.DRAM, c.DRAM)
 	tb.Cleanup(sys.Close)
 	r := &rig{sys: sys, seen: &violations{}}
 	sys.Memory.SetObserver(r.seen)

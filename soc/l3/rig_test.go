@@ -7,6 +7,7 @@ import (
 	"socsim/sim"
 	"socsim/sim/bus"
 	"socsim/soc/dram"
+	"socsim/soc/dramtest"
 	"socsim/soc/memory"
 )
 
@@ -65,6 +66,9 @@ func buildRig(t testing.TB, l Config, d dram.Config) *rig {
 	}
 	if r.Fabric, err = New(l, r.eng, r.mem, r.ctl); err != nil {
 		t.Fatal(err)
+	}
+	if _, ok := t.(*testing.B); !ok {
+		dramtest.Watch(t, r.ctl, d)
 	}
 	return r
 }

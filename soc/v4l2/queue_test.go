@@ -15,6 +15,7 @@ import (
 	"socsim/soc/cpu"
 	"socsim/soc/dmaapi"
 	"socsim/soc/dmabuf"
+	"socsim/soc/dramtest"
 	"socsim/soc/presets"
 )
 
@@ -48,6 +49,7 @@ func newRig(tb testing.TB, imported bool) *rig {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	dramtest.Watch(tb, sys.DRAM, root.SoC.DRAM)
 	tb.Cleanup(sys.Close)
 	profile, _ := dmaapi.ProfileByName("armv7")
 	r := &rig{System: sys, tb: tb}
