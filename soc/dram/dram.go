@@ -14,6 +14,8 @@
 package dram
 
 import (
+	"math/bits"
+
 	"socsim/sim"
 	"socsim/sim/bus"
 )
@@ -83,6 +85,7 @@ type Controller struct {
 	burstShift uint // log2 of its clocks
 	rtpMore    int64
 
+	other    bool // not one channel of banks
 	yard     yardstick
 	channels []*Controller // with several
 	index    int           // of this channel
@@ -92,10 +95,12 @@ type Controller struct {
 	lookAhead int
 	stats     Stats
 
-	// The command bus: the reads and writes of the last transactions, in the order of their clocks, and for the other commands, taken[clk % slots] is clk if one has that clock.
-	trains [MaxLookAhead]train
-	train  uint // place of the next
-	taken  [slots]int64
+	// The command bus. Reads and writes: those of the last transactions, in the order of their clocks; and bit n of recent, for less than 64, is one n clocks before casFree. every has a bit each
+	// burst. Other commands: taken[clk % slots] is clk if one has that clock.
+	recent, every uint64
+	trains        [MaxLookAhead]train
+	train         uint // place of the next
+	taken         [slots]int64
 }
 
 // yardstick is a memory without banks.
@@ -115,6 +120,7 @@ func New(cfg Config, base bus.Phys, size int64) (*Controller, error) {
 	}
 	c := newChannel(cfg, base, size, 0)
 	if cfg.channels() > 1 && cfg.Scheduler.Banked() {
+		c.other = true
 		for i := range cfg.channels() {
 			c.channels = append(c.channels, newChannel(cfg, base, size, i))
 		}
@@ -126,6 +132,7 @@ func newChannel(cfg Config, base bus.Phys, size int64, index int) *Controller {
 	clock := sim.NewClock(int64(cfg.Clock))
 	c := &Controller{clock: clock, lookAhead: cfg.LookAhead, index: index}
 	if !cfg.Scheduler.Banked() {
+		c.other = true
 		c.yard = yardstick{kind: cfg.Scheduler, service: clock.Ceil(cfg.Service)}
 		c.clockShift = log2(2 * max(1, int64(cfg.Width)))
 		if c.lookAhead < 1 {
@@ -142,6 +149,9 @@ func newChannel(cfg Config, base bus.Phys, size int64, index int) *Controller {
 	c.closed = cfg.Page == Closed
 	c.clockShift, c.burstShift = c.layout.burst, log2(c.t.burst)
 	c.rtpMore = c.t.rtp - c.t.burst
+	for i := uint64(c.t.burst); i < 64; i += uint64(c.t.burst) {
+		c.every |= 1 << i
+	}
 	for i := range c.banks {
 		c.banks[i].row = none
 	}
@@ -190,7 +200,7 @@ func (c *Controller) Settle(at int64) {
 	for _, ch := range c.channels {
 		ch.Settle(at)
 	}
-	if c.yard.kind != "" || c.channels != nil {
+	if c.other {
 		return
 	}
 	c.due(at)
@@ -202,57 +212,50 @@ func (c *Controller) Settle(at int64) {
 
 // claim returns the first clock from t on that has no command, and gives it one.
 func (c *Controller) claim(t int64) int64 {
-next:
-	for ; c.taken[uint64(t)%slots] == t; t++ {
+	for {
+		switch back := c.casFree - t; {
+		case back <= 0: // behind all reads and writes
+		case back < 64:
+			// The first clock from there on that is free, without a branch: they would be as good as random.
+			t = c.casFree - int64(bits.Len64(^c.recent&(2<<(uint64(back)&63)-1))-1)
+		default:
+			if c.reads(t) {
+				t++
+				continue
+			}
+		}
+		if slot := &c.taken[uint64(t)%slots]; *slot != t {
+			*slot = t
+			return t
+		}
+		t++
 	}
+}
+
+// reads tells whether a clock has a read or write command.
+func (c *Controller) reads(t int64) bool {
 	for i := range uint(MaxLookAhead) {
 		tr := &c.trains[(c.train-1-i)%MaxLookAhead]
 		if tr.end <= t {
 			break
 		}
-		if t >= tr.first && (t-tr.first)&(c.t.burst-1) == 0 {
-			t++
-			goto next
+		if t >= tr.first {
+			return (t-tr.first)&(c.t.burst-1) == 0
 		}
 	}
-	c.taken[uint64(t)%slots] = t
-	return t
+	return false
 }
 
 // Serve accepts a transaction of n bytes within one burst of 64 bytes at clock at, behind all that were accepted before, and returns when its data begins and ends on the bus.
 // at must not decrease from call to call. O(1); O(banks) when a refresh is due.
 func (c *Controller) Serve(at int64, pa bus.Phys, n int, write bool) (start, end int64) {
-	off := int64(pa - c.layout.base)
-	if c.yard.kind != "" || c.channels != nil {
+	if c.other {
 		return c.serveOther(at, pa, n, write)
 	}
-	return c.serve(at, off, n, write)
-}
-
-// serveOther serves what is not one channel of banks.
-func (c *Controller) serveOther(at int64, pa bus.Phys, n int, write bool) (start, end int64) {
-	if c.channels != nil {
-		l := &c.channels[0].layout
-		ch, local := l.channel(int64(pa - l.base))
-		return c.channels[ch].serve(at, local, n, write)
-	}
-	if write {
-		c.stats.Writes++
-	} else {
-		c.stats.Reads++
-	}
-	c.stats.DataClocks += uint64((int64(n) + 1<<c.clockShift - 1) >> c.clockShift)
-	if c.yard.kind == Fixed {
-		at = max(at, c.yard.free)
-		c.yard.free = at + c.yard.service
-	}
-	return at, at + c.yard.service
-}
-
-func (c *Controller) serve(at, off int64, n int, write bool) (start, end int64) {
 	if at >= c.attend {
 		c.wake(at)
 	}
+	off := int64(pa - c.layout.base)
 	bi, row := c.layout.locate(off)
 	b := &c.banks[bi]
 	t := &c.t
@@ -319,11 +322,32 @@ func (c *Controller) serve(at, off int64, n int, write bool) (start, end int64) 
 	} else {
 		b.preReady = max(b.preReady, shut)
 	}
+	c.recent = c.recent<<uint64(cas+data-c.casFree) | c.every&(2<<(uint64(data)&63)-1)
 	c.casFree = cas + data
 	c.sleepAt = end + t.powerDown
 	c.attend = min(c.nextRefresh, c.sleepAt)
 	c.stats.DataClocks += uint64(data)
 	return start, end
+}
+
+// serveOther serves what is not one channel of banks.
+func (c *Controller) serveOther(at int64, pa bus.Phys, n int, write bool) (start, end int64) {
+	if c.channels != nil {
+		l := &c.channels[0].layout
+		ch, local := l.channel(int64(pa - l.base))
+		return c.channels[ch].Serve(at, l.base+bus.Phys(local), n, write)
+	}
+	if write {
+		c.stats.Writes++
+	} else {
+		c.stats.Reads++
+	}
+	c.stats.DataClocks += uint64((int64(n) + 1<<c.clockShift - 1) >> c.clockShift)
+	if c.yard.kind == Fixed {
+		at = max(at, c.yard.free)
+		c.yard.free = at + c.yard.service
+	}
+	return at, at + c.yard.service
 }
 
 // show shows a command for the access at a local offset.
@@ -390,7 +414,10 @@ func (c *Controller) leaveDown(at int64) {
 		b := &c.banks[i]
 		b.actReady, b.preReady = max(b.actReady, ready), max(b.preReady, ready)
 	}
-	c.casFree = max(c.casFree, ready)
+	if ready > c.casFree {
+		c.recent <<= uint64(ready - c.casFree)
+		c.casFree = ready
+	}
 }
 
 // refresh does all refreshes due at or before clock at. All banks are precharged first, tRP and tRC of each are kept; rows are closed afterwards.
