@@ -22,7 +22,7 @@ type failures struct {
 	n int
 }
 
-func (f *failures) Errorf(format string, args ...any) { f.n++; f.TB.Logf(format, args...) }
+func (f *failures) Errorf(string, ...any) { f.n++ }
 
 // traffic gives a controller random requests, watched by another table than its own.
 func traffic(t *testing.T, own, table dram.Config) (failed int, commands uint64) {
@@ -35,9 +35,10 @@ func traffic(t *testing.T, own, table dram.Config) (failed int, commands uint64)
 	finish := Watch(f, c, table)
 	rng := rand.New(rand.NewPCG(1, 2))
 	at := int64(0)
-	for range 20000 {
-		at += rng.Int64N(12)
-		c.Serve(at, bus.Phys(rng.Int64N(1<<16))<<6, 64, rng.IntN(3) == 0)
+	var ends [4]int64 // of the transactions that the controller looks ahead
+	for i := range 20000 {
+		at = max(at+rng.Int64N(12), ends[i%4])
+		_, ends[i%4] = c.Serve(at, bus.Phys(rng.Int64N(1<<16))<<6, 16<<(2*rng.IntN(2)), rng.IntN(3) == 0)
 	}
 	return f.n, finish()
 }
@@ -47,8 +48,8 @@ func TestALegalStreamIsSilent(t *testing.T) {
 	if failed != 0 {
 		t.Errorf("%d complaints about a legal stream", failed)
 	}
-	if commands < 4*20000 {
-		t.Errorf("%d commands were checked, want at least four a request", commands)
+	if commands < 3*20000 {
+		t.Errorf("only %d commands were checked", commands)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"socsim/soc/display"
 	"socsim/soc/dmaapi"
 	"socsim/soc/dmabuf"
+	"socsim/soc/dramtest"
 	"socsim/soc/presets"
 )
 
@@ -54,6 +55,7 @@ func newRig(tb testing.TB) *rig {
 	must(err)
 	sys, err := soc.New(root.SoC, 1)
 	must(err)
+	dramtest.Watch(tb, sys.DRAM, root.SoC.DRAM)
 	tb.Cleanup(sys.Close)
 	profile, _ := dmaapi.ProfileByName("armv7")
 	r := &rig{System: sys, tb: tb}
