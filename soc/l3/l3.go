@@ -158,6 +158,7 @@ type Fabric struct {
 	ends     [dram.MaxLookAhead]sim.Time // when the last transactions complete
 	slot     int
 	room     int
+	decided  sim.Time // of the last decision
 	grants   uint64
 	turn     uint8 // class whose turn it is while both weighted classes wait
 	left     int   // bursts left in its turn
@@ -273,7 +274,8 @@ func (f *Fabric) AdvanceTo(limit sim.Time) {
 			f.next = sim.Never
 			return
 		}
-		now := max(first, f.ends[f.slot])
+		// A burst may have arrived long ago, and with several channels an older transaction may end after a younger one: a decision is never before the last.
+		now := max(first, f.ends[f.slot], f.decided)
 		f.next = now
 		if now >= limit {
 			return
@@ -351,6 +353,7 @@ func (f *Fabric) grant(i int, now sim.Time) {
 	if f.slot == f.room {
 		f.slot = 0
 	}
+	f.decided = now
 	p.Waited = now - p.At
 	if f.last != p.Master {
 		p.Holder = f.last
