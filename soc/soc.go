@@ -126,9 +126,6 @@ func (c Config) Validate() error {
 			return err
 		}
 	}
-	if err := c.DRAM.InterconnectError(); err != nil {
-		return err
-	}
 	if err := c.GPU.MMU.Validate(); err != nil {
 		return fmt.Errorf("gpu: %w", err)
 	}

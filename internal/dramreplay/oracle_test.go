@@ -220,7 +220,7 @@ func TestEveryRowOfDRAMsim3IsMetToTheClock(t *testing.T) {
 }
 
 func TestCommandsAreThoseOfDRAMsim3OneByOne(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(oracles, "cmdtrace", "*.cmd.csv.gz"))
+	files, err := filepath.Glob(filepath.Join("..", "..", "soc", "dramcheck", "testdata", "*.cmd.csv.gz"))
 	if err != nil || len(files) != 4 {
 		t.Fatalf("%d command traces, %v", len(files), err)
 	}

@@ -162,11 +162,21 @@ func (c *collector) collateral(name string, x cpu.Collateral) {
 }
 
 func (c *collector) memoryPath() {
+	c.sys.Fabric.Settle()
 	d := c.sys.DRAM.Stats()
 	c.fraction("dram.utilization", int64(d.DataClocks), c.sys.DRAM.Clock().Floor(c.measured))
 	c.fraction("dram.row_hit_rate", int64(d.RowHits), int64(d.Reads+d.Writes))
 	c.count("dram.activates", "count", d.Activates)
 	c.count("dram.refreshes", "count", d.Refresh)
+	if c.sys.DRAM.FirstReady() {
+		c.count("dram.writes_posted", "count", d.PostedWrites)
+		c.count("dram.reads_forwarded", "count", d.Forwarded)
+	}
+	if c.scenario.SoC.DRAM.PowerDown > 0 {
+		clock := c.sys.DRAM.Clock()
+		c.time("dram.power_down.precharged", clock.Cycles(int64(d.PrechargeDown)))
+		c.time("dram.power_down.active", clock.Cycles(int64(d.ActiveDown)))
+	}
 	if c.scenario.SoC.Memory.PageColours > 1 {
 		c.count("memory.frames_refused", "pages", c.sys.Memory.RefusedFrames())
 	}

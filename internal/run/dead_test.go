@@ -43,19 +43,18 @@ var inert = map[string]string{
 	"soc.gpu.bus_services":           "the only one of its class",
 	"soc.l2.sub_block":               "the library's stores of a part of a line hit L1, whose lines are dirty as a whole",
 	"soc.dram.preset":                "names where values come from",
-	"soc.dram.scheduler":             "the chip's is in order; the others need a service time, or are for replays",
 	"soc.dram.service":               "of the schedulers fixed and ideal",
 	"soc.dram.interleave":            "acts with several channels",
 	"soc.dram.txp":                   "acts with power_down",
 	"soc.dram.tcke":                  "acts with power_down",
-	"soc.dram.queue":                 "of the scheduler frfcfs, which is for replays",
+	"soc.dram.queue":                 "of the scheduler frfcfs",
 }
 
 // moved gives values for settings whose neighbours are not valid.
 var moved = map[string]string{
 	"soc.coherence": "coherent", "soc.isp.crop_columns": "14", "soc.isp.crop_lines": "8", "soc.display.low": "512B", "soc.display.burst": "32B", "soc.isp.data_unit": "512B",
 	"soc.memory.fragmentation": "90%", "soc.cpu.write_merge": "16B", "soc.l1d.sub_block": "16B", "soc.isp.bus_group": "0", "soc.display.bus_group": "1", "soc.cpu.os.timeslice": "1ms", "soc.dram.trefi": "3.9us",
-	"soc.dram.hash": "true", "soc.dram.burst": "BL16", "soc.dram.tfaw": "200ns", "soc.dram.trtp": "150ns", "soc.dram.power_down": "200ns",
+	"soc.dram.scheduler": "frfcfs", "soc.dram.hash": "true", "soc.dram.burst": "BL16", "soc.dram.tfaw": "200ns", "soc.dram.trtp": "150ns", "soc.dram.power_down": "200ns",
 }
 
 // movedEverywhere gives values for settings that each initiator has.

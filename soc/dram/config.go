@@ -14,7 +14,7 @@ import (
 // Config is the controller, the geometry and the timings of the memory. Times are rounded to whole clocks as a driver programs them: minima up, the refresh interval, a maximum, down.
 type Config struct {
 	Preset     string      `conf:"preset" doc:"Preset that the other values start from."`
-	Scheduler  Scheduler   `conf:"scheduler" doc:"inorder: strictly in order behind a look-ahead; frfcfs: row hits first, with posted writes (replays alone); fixed: one server; ideal: a latency and no limit."`
+	Scheduler  Scheduler   `conf:"scheduler" doc:"inorder: strictly in order behind a look-ahead; frfcfs: row hits first, with posted writes; fixed: one server; ideal: a latency and no limit."`
 	Service    sim.Time    `conf:"service" doc:"Time of one request: how long it holds the server of fixed, and the latency of ideal."`
 	Page       Page        `conf:"page" doc:"open keeps a row open for the next access; closed precharges after each one."`
 	Clock      units.Hertz `conf:"clock" doc:"Clock of the DRAM interface; data moves on both edges."`
@@ -137,14 +137,6 @@ func (c Config) Validate() error {
 		return err
 	}
 	return c.validateTimings()
-}
-
-// InterconnectError says why the memory cannot stand behind the interconnect, which needs a request's timing when it hands it over; nil if it can.
-func (c Config) InterconnectError() error {
-	if c.Scheduler == FirstReady {
-		return fmt.Errorf("dram.scheduler: %s reorders requests, want %s, %s or %s behind the interconnect; socsim dram replay has all", FirstReady, InOrder, Fixed, Ideal)
-	}
-	return nil
 }
 
 func pow2(n int64) bool { return n > 0 && n&(n-1) == 0 }

@@ -30,6 +30,8 @@ type Stats struct {
 	PrechargeDown, ActiveDown uint64
 	// Of frfcfs: reads and writes that joined a waiting one of the same burst, and reads served from the write buffer.
 	Merged, Forwarded uint64
+	// PostedWrites of frfcfs behind the interconnect: Writes counts those that have left the buffer.
+	PostedWrites uint64
 }
 
 func (s *Stats) add(t Stats) {
@@ -46,6 +48,7 @@ func (s *Stats) add(t Stats) {
 	s.ActiveDown += t.ActiveDown
 	s.Merged += t.Merged
 	s.Forwarded += t.Forwarded
+	s.PostedWrites += t.PostedWrites
 }
 
 // none is the open row of a closed bank.
@@ -87,6 +90,7 @@ type Controller struct {
 
 	other    bool // not one channel of banks
 	yard     yardstick
+	posts    *posted       // of the scheduler frfcfs
 	channels []*Controller // with several
 	index    int           // of this channel
 	observe  Observer
@@ -115,9 +119,6 @@ func New(cfg Config, base bus.Phys, size int64) (*Controller, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if err := cfg.InterconnectError(); err != nil {
-		return nil, err
-	}
 	c := newChannel(cfg, base, size, 0)
 	if cfg.channels() > 1 && cfg.Scheduler.Banked() {
 		c.other = true
@@ -130,6 +131,9 @@ func New(cfg Config, base bus.Phys, size int64) (*Controller, error) {
 
 func newChannel(cfg Config, base bus.Phys, size int64, index int) *Controller {
 	clock := sim.NewClock(int64(cfg.Clock))
+	if cfg.Scheduler == FirstReady {
+		return newPosted(cfg, base, size, index)
+	}
 	c := &Controller{clock: clock, lookAhead: cfg.LookAhead, index: index}
 	if !cfg.Scheduler.Banked() {
 		c.other = true
@@ -332,6 +336,9 @@ func (c *Controller) Serve(at int64, pa bus.Phys, n int, write bool) (start, end
 
 // serveOther serves what is not one channel of banks.
 func (c *Controller) serveOther(at int64, pa bus.Phys, n int, write bool) (start, end int64) {
+	if c.posts != nil {
+		return c.servePosted(at, pa, n, write)
+	}
 	if c.channels != nil {
 		l := &c.channels[0].layout
 		ch, local := l.channel(int64(pa - l.base))

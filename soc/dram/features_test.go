@@ -57,11 +57,6 @@ func TestSettingsOfOtherSchedulersAreRefused(t *testing.T) {
 			t.Errorf("got %v, want %q", err, tt.want)
 		}
 	}
-	cfg := lpddr166()
-	cfg.Scheduler, cfg.Queue = FirstReady, 32
-	if _, err := New(cfg, testBase, testSize); err == nil || !strings.Contains(err.Error(), "frfcfs reorders requests") {
-		t.Errorf("a controller in order is made out of frfcfs: %v", err)
-	}
 }
 
 // everywhere gives all maps, with and without hash, on one and on four channels.

@@ -159,6 +159,8 @@ type Fabric struct {
 	slot     int
 	room     int
 	decided  sim.Time // of the last decision
+	ready    bool     // row hits go before others of their class
+	passed   [3]int   // decisions of a class in a row in which a row hit went before its first
 	grants   uint64
 	turn     uint8 // class whose turn it is while both weighted classes wait
 	left     int   // bursts left in its turn
@@ -184,6 +186,7 @@ func New(cfg Config, eng *sim.Engine, mem *memory.Memory, ctl *dram.Controller) 
 		turn: 1, left: cfg.Class1Weight, weight: [3]int{0, cfg.Class1Weight, cfg.Class2Weight},
 		latency: clock.Cycles(int64(cfg.RequestCycles)), response: clock.Cycles(int64(cfg.ResponseCycles)),
 	}
+	f.ready = ctl.FirstReady()
 	eng.SetBackground(f)
 	return f, nil
 }
@@ -237,9 +240,13 @@ func (f *Fabric) Stats(m bus.Master) *MasterStats { return &f.stats[m] }
 
 // ResetStats zeroes all counters, the DRAM's too.
 func (f *Fabric) ResetStats() {
+	f.Settle()
 	f.stats = [bus.MaxMasters]MasterStats{}
 	f.dram.ResetStats()
 }
+
+// Settle brings the DRAM's counters of refreshes and power-down up to the engine's time.
+func (f *Fabric) Settle() { f.dram.Settle(f.clock.Floor(f.eng.Now())) }
 
 // Grants returns the number of bursts served since the start.
 func (f *Fabric) Grants() uint64 { return f.grants }
@@ -302,6 +309,9 @@ func (f *Fabric) pick(now sim.Time) int {
 			best[class], order[class] = i, o
 		}
 	}
+	if f.ready {
+		f.preferOpenRows(now, &best)
+	}
 	chosen := best[0]
 	switch {
 	case held >= 0 && (chosen < 0 || f.groups[f.held].class == 0):
@@ -328,6 +338,35 @@ func (f *Fabric) pick(now sim.Time) int {
 		f.held, f.keeps = int(g), f.groups[g].extended-1
 	}
 	return f.serve(chosen)
+}
+
+// maxPassed is how many row hits in a row may go before the first of their class.
+const maxPassed = 4
+
+// preferOpenRows replaces the first of each class by the first whose row is open, unless that has happened too often.
+func (f *Fabric) preferOpenRows(now sim.Time, best *[3]int) {
+	for class, first := range best {
+		if first < 0 || f.passed[class] == maxPassed || f.dram.RowOpen(f.ports[first].Addr) {
+			f.passed[class] = 0
+			continue
+		}
+		hit := -1
+		for i, at := range f.at[:len(f.ports)] {
+			g := f.member[i]
+			if at > now || int(f.class[g]) != class || !f.dram.RowOpen(f.ports[i].Addr) {
+				continue
+			}
+			if hit < 0 || f.order[g] < f.order[f.member[hit]] || g == f.member[hit] && at < f.at[hit] {
+				hit = i
+			}
+		}
+		if hit < 0 {
+			f.passed[class] = 0
+			continue
+		}
+		f.passed[class]++
+		best[class] = hit
+	}
 }
 
 // serve notes that a port's group is served: after its services it goes to the end of its class's order.

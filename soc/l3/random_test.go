@@ -98,6 +98,9 @@ func randomMemory(rng *rand.Rand) dram.Config {
 	if rng.IntN(2) == 0 {
 		d.TRTP = ns(0, 40)
 	}
+	if rng.IntN(3) == 0 {
+		d.Scheduler, d.Queue = dram.FirstReady, 1+rng.IntN(40)
+	}
 	return d
 }
 
