@@ -47,11 +47,12 @@ type Hierarchy struct {
 	first      *level // of levels
 	instr      *level // where fetches go: the instruction side, or the first level
 	split      bool   // whether the first level is
-	inner      int    // levels before the first outer one
-	unified    int    // levels before the point of unification
-	asStores   bool   // victims arrive at the next level as stores
-	inclusive  bool   // a level is
-	exclusive  bool   // a level is
+	quick      [4]side
+	inner      int  // levels before the first outer one
+	unified    int  // levels before the point of unification
+	asStores   bool // victims arrive at the next level as stores
+	inclusive  bool // a level is
+	exclusive  bool // a level is
 	hitVersion Version
 	settled    bool // whether hitVersion is
 	traffic    []Transfer
@@ -97,6 +98,7 @@ func New(c Config) (*Hierarchy, error) {
 		l := newLevel(c, *c.Instruction, false, uint64(n))
 		h.instr, h.split = &l, true
 	}
+	h.quick = h.sides()
 	return h, nil
 }
 

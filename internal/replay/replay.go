@@ -162,9 +162,16 @@ func newHierarchy(c Config) (*hierarchy, error) {
 	return e, nil
 }
 
+// quick are the accesses that a record may be one of; a modify is none.
+var quick = [8]cachemodel.Access{memtrace.Instr: cachemodel.Instruction, memtrace.Load: cachemodel.Load, memtrace.Store: cachemodel.StoreTo, memtrace.Modify: 3, memtrace.Flush: 3, 5: 3, 6: 3, 7: 3}
+
 func (e *hierarchy) batch(records []memtrace.Record) {
 	for i := range records {
 		r := &records[i]
+		if e.h.Quick(quick[r.Kind&7], r.Addr, int(r.Size)) {
+			e.count()
+			continue
+		}
 		switch r.Kind {
 		case memtrace.Instr:
 			if r.Addr&e.instr+uint64(r.Size-1) > e.instr {

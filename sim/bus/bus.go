@@ -108,6 +108,7 @@ type Port struct {
 
 	issue  sim.Time // when the device asked for the head, before Hop
 	data   sim.Time // until when the port's data wires are busy
+	full   sim.Time // that a burst of Max bytes takes to cross
 	credit sim.Time // when the port would have no debt if it issued nothing more
 	at     *sim.Time
 	done   [MaxOutstanding]sim.Time
@@ -129,6 +130,9 @@ func (p *Port) Connect(wake, at *sim.Time, s Source) {
 		panic(fmt.Sprintf("bus: bursts of %d bytes, want a power of two up to %d", p.Max, BurstBytes))
 	}
 	p.wake, p.at, p.source = wake, at, s
+	if p.Width > 0 {
+		p.full = p.Clock.Cycles(int64((p.Max + p.Width - 1) / p.Width))
+	}
 	p.arrive(sim.Never)
 }
 
@@ -191,7 +195,12 @@ func (p *Port) regulate(at sim.Time) sim.Time {
 func (p *Port) bytes(n int64) sim.Time { return sim.Time(n * int64(sim.Second) / p.Rate) }
 
 // cross returns how long n bytes take to cross the port.
-func (p *Port) cross(n int) sim.Time { return p.Clock.Cycles(int64((n + p.Width - 1) / p.Width)) }
+func (p *Port) cross(n int) sim.Time {
+	if n == p.Max {
+		return p.full
+	}
+	return p.Clock.Cycles(int64((n + p.Width - 1) / p.Width))
+}
 
 // Complete returns when the head burst is done at the initiator if its data leaves, or is in, the memory at end: read data takes its time to cross the port, behind that of the burst before.
 // For the interconnect only.
