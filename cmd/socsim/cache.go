@@ -79,6 +79,7 @@ var policies = []policy{
 
 // replayFlags are the flags of cache replay.
 type replayFlags struct {
+	output
 	levels     map[string]*string
 	policies   map[string]*string // by flag: "write", "l1d-write"
 	preset     string
@@ -86,8 +87,6 @@ type replayFlags struct {
 	flushEvery uint64
 	flushAtEnd bool
 	seed       uint64
-	format     string
-	out        string
 	quiet      bool
 }
 
@@ -147,17 +146,14 @@ was counted until then is printed.`,
 	fl.Uint64Var(&f.flushEvery, "flush-every", 0, "write back and empty the caches after every `N` references")
 	fl.BoolVar(&f.flushAtEnd, "flush-at-end", false, "write dirty lines back at the end, so that they are counted")
 	fl.Uint64Var(&f.seed, "seed", 1, "seed of random replacement")
-	fl.StringVar(&f.format, "format", "table", "output `FORMAT`: table, json or csv")
-	fl.StringVar(&f.out, "out", "", "also write the result document to this `DIR`")
+	f.flags(cmd)
 	fl.BoolVar(&f.quiet, "quiet", false, "the result alone: no progress and no rate")
 	return cmd
 }
 
 func (f *replayFlags) run(cmd *cobra.Command, path string) error {
-	switch f.format {
-	case "table", "json", "csv":
-	default:
-		return usage(fmt.Errorf("unknown format %q; there are table, json and csv", f.format))
+	if err := f.check(); err != nil {
+		return usage(err)
 	}
 	c, err := f.config(cmd)
 	if err != nil {
@@ -201,23 +197,11 @@ func (f *replayFlags) run(cmd *cobra.Command, path string) error {
 
 func (f *replayFlags) print(cmd *cobra.Command, d *result.Document, k *replay.Counts) error {
 	docs := []*result.Document{d}
-	if f.out != "" {
-		if err := writeDocuments(f.out, docs); err != nil {
-			return err
-		}
-	}
-	w := cmd.OutOrStdout()
-	switch f.format {
-	case "json":
-		return result.Write(w, docs)
-	case "csv":
-		return report.CSV(w, docs)
-	}
 	var levels []string
 	for _, l := range k.Levels {
 		levels = append(levels, l.Name)
 	}
-	return report.Replay(w, d, levels)
+	return f.write(cmd.OutOrStdout(), docs, func(w io.Writer) error { return report.Replay(w, d, levels) })
 }
 
 // progress shows a line that is rewritten, on a terminal only.

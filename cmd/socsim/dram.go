@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -29,9 +30,10 @@ func newDRAM() *cobra.Command {
 }
 
 type dramReplay struct {
-	preset, commands, format, out string
-	sets                          []string
-	quiet                         bool
+	output
+	preset, commands string
+	sets             []string
+	quiet            bool
 }
 
 func newDRAMReplay() *cobra.Command {
@@ -65,8 +67,7 @@ Presets: ` + strings.Join(dramreplay.Presets(), ", ") + `.`,
 	fl.StringVar(&f.preset, "preset", "", "memory to replay on: `NAME` of a preset")
 	fl.StringArrayVar(&f.sets, "set", nil, "override a setting by its dotted `PATH=VALUE` (repeatable), as in dram.burst=BL8")
 	fl.StringVar(&f.commands, "commands", "", "write the commands to the memory to this `FILE`, as CSV")
-	fl.StringVar(&f.format, "format", "table", "output `FORMAT`: table, json or csv")
-	fl.StringVar(&f.out, "out", "", "also write the result document to this `DIR`")
+	f.flags(cmd)
 	fl.BoolVar(&f.quiet, "quiet", false, "nothing but the result")
 	return cmd
 }
@@ -115,10 +116,8 @@ func (f *dramReplay) run(cmd *cobra.Command, path string) error {
 
 // prepare checks the flags and resolves the configuration.
 func (f *dramReplay) prepare() (*dramreplay.Loaded, error) {
-	switch f.format {
-	case "table", "json", "csv":
-	default:
-		return nil, fmt.Errorf("unknown format %q; there are table, json and csv", f.format)
+	if err := f.check(); err != nil {
+		return nil, err
 	}
 	if f.preset == "" {
 		return nil, fmt.Errorf("dram replay needs --preset NAME; there are %s", strings.Join(dramreplay.Presets(), ", "))
@@ -139,19 +138,7 @@ func (f *dramReplay) prepare() (*dramreplay.Loaded, error) {
 
 func (f *dramReplay) print(cmd *cobra.Command, d *result.Document) error {
 	docs := []*result.Document{d}
-	if f.out != "" {
-		if err := writeDocuments(f.out, docs); err != nil {
-			return err
-		}
-	}
-	w := cmd.OutOrStdout()
-	switch f.format {
-	case "json":
-		return result.Write(w, docs)
-	case "csv":
-		return report.CSV(w, docs)
-	}
-	return report.Metrics(w, d)
+	return f.write(cmd.OutOrStdout(), docs, func(w io.Writer) error { return report.Metrics(w, d) })
 }
 
 // commandFile is a file of commands.

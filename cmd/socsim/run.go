@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 
@@ -22,11 +21,10 @@ import (
 
 // runFlags are the flags of run.
 type runFlags struct {
+	output
 	sets      []string
 	strategy  string
 	seed      uint64
-	format    string
-	out       string
 	quiet     bool
 	jobs      int
 	expectAll bool
@@ -64,8 +62,7 @@ is wrong; 3 the run could not finish.`,
 	fl.StringArrayVar(&f.sets, "set", nil, "override a setting by its dotted `PATH=VALUE` (repeatable)")
 	fl.StringVar(&f.strategy, "strategy", "", "strategies `NAME[,NAME...]` to run under, or all")
 	fl.Uint64Var(&f.seed, "seed", 0, "override the scenario's seed")
-	fl.StringVar(&f.format, "format", "table", "output `FORMAT`: table, json or csv")
-	fl.StringVar(&f.out, "out", "", "also write each result document to this `DIR`")
+	f.flags(cmd)
 	fl.BoolVar(&f.quiet, "quiet", false, "the table alone: no progress, expectations or violations")
 	fl.IntVar(&f.jobs, "jobs", runtime.GOMAXPROCS(0), "simulations at a time; the results do not depend on it")
 	fl.BoolVar(&f.expectAll, "expect-all", false, "judge expect under every strategy")
@@ -112,10 +109,8 @@ func (f *runFlags) run(cmd *cobra.Command, names []string, seed *uint64) error {
 
 // prepare loads the scenarios and pairs them with the strategies. All mistakes are reported at once.
 func (f *runFlags) prepare(names []string, seed *uint64) ([]run.Job, error) {
-	switch f.format {
-	case "table", "json", "csv":
-	default:
-		return nil, fmt.Errorf("unknown format %q; there are table, json and csv", f.format)
+	if err := f.check(); err != nil {
+		return nil, err
 	}
 	if f.jobs < 1 {
 		return nil, fmt.Errorf("--jobs %d, want at least 1", f.jobs)
@@ -244,20 +239,14 @@ func (f *runFlags) print(cmd *cobra.Command, docs []*result.Document) error {
 	if len(docs) == 0 {
 		return nil
 	}
-	if f.out != "" {
-		if err := writeDocuments(f.out, docs); err != nil {
-			return err
-		}
-	}
-	w := cmd.OutOrStdout()
-	switch f.format {
-	case "json":
-		return result.Write(w, docs)
-	case "csv":
-		return report.CSV(w, docs)
-	}
 	noColor, _ := cmd.Flags().GetBool("no-color")
-	o := report.Options{Quiet: f.quiet, Color: !noColor && os.Getenv("NO_COLOR") == "" && isTerminal(w)}
+	return f.write(cmd.OutOrStdout(), docs, func(w io.Writer) error {
+		return tables(w, docs, report.Options{Quiet: f.quiet, Color: !noColor && os.Getenv("NO_COLOR") == "" && isTerminal(w)})
+	})
+}
+
+// tables prints a table for each scenario.
+func tables(w io.Writer, docs []*result.Document, o report.Options) error {
 	for start := 0; start < len(docs); {
 		end := start + 1
 		for end < len(docs) && docs[end].ConfigSHA256 == docs[start].ConfigSHA256 {
@@ -272,36 +261,4 @@ func (f *runFlags) print(cmd *cobra.Command, docs []*result.Document) error {
 		start = end
 	}
 	return nil
-}
-
-// writeDocuments writes each document to a file of its own.
-func writeDocuments(dir string, docs []*result.Document) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("creating %s: %w", dir, err)
-	}
-	for _, d := range docs {
-		name := filepath.Join(dir, fileName(d.Scenario)+"."+fileName(d.Strategy)+".json")
-		file, err := os.Create(name)
-		if err != nil {
-			return fmt.Errorf("writing result: %w", err)
-		}
-		err = result.Write(file, []*result.Document{d})
-		if cerr := file.Close(); err == nil {
-			err = cerr
-		}
-		if err != nil {
-			return fmt.Errorf("writing %s: %w", name, err)
-		}
-	}
-	return nil
-}
-
-// fileName makes a name safe as part of a file's.
-func fileName(s string) string {
-	return strings.Map(func(r rune) rune {
-		if strings.ContainsRune(`/\:*?"<>|`+"\x00", r) {
-			return '-'
-		}
-		return r
-	}, s)
 }

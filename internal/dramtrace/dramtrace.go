@@ -18,15 +18,13 @@ import (
 	"os"
 	"strconv"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
+	"socsim/internal/packed"
 )
 
 const (
 	bufferSize = 64 << 10
 	maxLine    = 4096
-	maxWindow  = 128 << 20 // of zstd
-	maxQuoted  = 60        // bytes of a line in a message
+	maxQuoted  = 60 // bytes of a line in a message
 )
 
 // MaxClock bounds arrival clocks, so that the clocks of a run can be added without a thought of overflow.
@@ -41,68 +39,34 @@ type Request struct {
 
 // Reader reads a trace. It is not safe for concurrent use.
 type Reader struct {
-	name    string
-	packing string
-	in      *bufio.Reader
-	zstd    *zstd.Decoder
-	file    io.Closer
-	line    uint64
-	some    bool
-	err     error
+	name string
+	src  *packed.Source
+	in   *bufio.Reader
+	line uint64
+	some bool
+	err  error
 }
 
 // Open opens the trace at a path; "-" reads stdin.
 func Open(path string, stdin io.Reader) (*Reader, error) {
-	if path == "-" {
-		return New(stdin, "<stdin>")
-	}
-	f, err := os.Open(path)
+	src, err := packed.Open(path, stdin)
 	if err != nil {
-		return nil, fmt.Errorf("opening the trace: %w", err)
-	}
-	if info, err := f.Stat(); err == nil && info.IsDir() {
-		f.Close()
-		return nil, fmt.Errorf("opening the trace: %s is a directory, want a file", path)
-	}
-	r, err := New(f, path)
-	if err != nil {
-		f.Close()
 		return nil, err
 	}
-	r.file = f
-	return r, nil
+	return begin(src), nil
 }
 
 // New reads the trace in src. Errors call it by name. Close does not close src.
 func New(src io.Reader, name string) (*Reader, error) {
-	r := &Reader{name: name, in: bufio.NewReaderSize(src, bufferSize)}
-	begin, err := r.in.Peek(4)
-	if err != nil && err != io.EOF {
-		return nil, fmt.Errorf("%s: %w", name, err)
+	s, err := packed.New(src, name)
+	if err != nil {
+		return nil, err
 	}
-	var text io.Reader
-	switch {
-	case bytes.HasPrefix(begin, []byte("\x1f\x8b")):
-		r.packing = "gzip"
-		z, err := gzip.NewReader(r.in)
-		if err != nil {
-			return nil, r.broken(err)
-		}
-		text = z
-	case bytes.HasPrefix(begin, []byte("\x28\xb5\x2f\xfd")):
-		r.packing = "zstd"
-		z, err := zstd.NewReader(r.in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
-		if err != nil {
-			return nil, r.broken(err)
-		}
-		text, r.zstd = z, z
-	case bytes.HasPrefix(begin, []byte("\xfd7zX")), bytes.HasPrefix(begin, []byte("BZh")), bytes.HasPrefix(begin, []byte("PK\x03\x04")):
-		return nil, fmt.Errorf("%s: compressed by xz, bzip2 or zip: want text, gzip or zstd", name)
-	default:
-		return r, nil
-	}
-	r.in = bufio.NewReaderSize(text, bufferSize)
-	return r, nil
+	return begin(s), nil
+}
+
+func begin(src *packed.Source) *Reader {
+	return &Reader{name: src.Name(), src: src, in: bufio.NewReaderSize(src, bufferSize)}
 }
 
 // Close frees the decompressor, and closes the file that Open opened.
@@ -110,15 +74,7 @@ func (r *Reader) Close() error {
 	if r.err == nil {
 		r.err = fmt.Errorf("%s: %w", r.name, os.ErrClosed)
 	}
-	if r.zstd != nil {
-		r.zstd.Close()
-	}
-	if r.file == nil {
-		return nil
-	}
-	f := r.file
-	r.file = nil
-	return f.Close()
+	return r.src.Close()
 }
 
 // Next returns the next request; io.EOF at the end of a trace that has any.
@@ -137,7 +93,7 @@ func (r *Reader) Next() (Request, error) {
 			continue
 		case errors.Is(err, bufio.ErrBufferFull):
 		default:
-			r.err = r.broken(err)
+			r.err = r.src.Broken(err, r.line)
 			continue
 		}
 		r.line++
@@ -155,18 +111,6 @@ func (r *Reader) Next() (Request, error) {
 		}
 	}
 	return Request{}, r.err
-}
-
-// broken describes an error of the source, and the place where it ended the trace.
-func (r *Reader) broken(err error) error {
-	at := fmt.Sprintf("%s: after %d lines", r.name, r.line)
-	switch {
-	case r.packing == "":
-		return fmt.Errorf("%s: %w", at, err)
-	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
-		return fmt.Errorf("%s: the %s data is cut off: %w", at, r.packing, io.ErrUnexpectedEOF)
-	}
-	return fmt.Errorf("%s: the %s data is damaged: %w", at, r.packing, err)
 }
 
 func quote(line []byte) string {

@@ -40,7 +40,7 @@ const sample = "0x1000000 WRITE 0\n# a comment\n\n  deadBEEF\tread 7\r\n0xFFFFFF
 
 var sampled = []Request{{0x1000000, 0, true}, {0xdeadbeef, 7, false}, {1<<64 - 1, MaxClock, true}}
 
-func packed(t *testing.T, packing string, text []byte) []byte {
+func pack(t *testing.T, packing string, text []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	var w io.WriteCloser
@@ -67,7 +67,7 @@ func packed(t *testing.T, packing string, text []byte) []byte {
 
 func TestRequestsAreReadPlainAndCompressedInAnyPieces(t *testing.T) {
 	for _, packing := range []string{"none", "gzip", "zstd"} {
-		data := packed(t, packing, []byte(sample))
+		data := pack(t, packing, []byte(sample))
 		for name, src := range map[string]io.Reader{"whole": bytes.NewReader(data), "a byte at a time": iotest.OneByteReader(bytes.NewReader(data))} {
 			got, err := readAll(src)
 			if err != nil || !slices.Equal(got, sampled) {
@@ -93,7 +93,7 @@ func TestMistakesNameTheLineAndWhatIsExpected(t *testing.T) {
 		{"0x10 READ 1125899906842625\n", "want an arrival clock"},
 		{"0x10 READ 99999999999999999999999\n", "want an arrival clock"},
 		{"\x7fELF\x01\x02\n", "binary data: want text, or text compressed by gzip or zstd"},
-		{"\xfd7zXZ\x00", "t: compressed by xz, bzip2 or zip: want text, gzip or zstd"},
+		{"\xfd7zXZ\x00", "t: compressed by xz: want text, gzip or zstd"},
 		{"0x10 READ 1\n" + strings.Repeat("x", 5000), "t:2: \"" + strings.Repeat("x", 60) + `"...: the line has over 4096 bytes`},
 		{strings.Repeat("x", 200_000), "t:1: "},
 		{"\x1f\x8b\x00", "gzip data"},
@@ -109,7 +109,7 @@ func TestMistakesNameTheLineAndWhatIsExpected(t *testing.T) {
 func TestDamagedCompressionIsAnErrorBehindTheRequestsBeforeIt(t *testing.T) {
 	text := []byte(strings.Repeat("0x10 READ 1\n", 50_000))
 	for _, packing := range []string{"gzip", "zstd"} {
-		data := packed(t, packing, text)
+		data := pack(t, packing, text)
 		got, err := readAll(bytes.NewReader(data[:len(data)-5]))
 		if err == nil || !strings.Contains(err.Error(), packing+" data is") {
 			t.Errorf("%s cut off: %d requests, %v", packing, len(got), err)

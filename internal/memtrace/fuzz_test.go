@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"socsim/internal/packed"
 )
 
 // naive parses a trace line by line. It returns the records before the first bad line, and the number of that line, or 0.
@@ -129,11 +131,10 @@ func against(t *testing.T, text string, batch, chunk int) {
 	}
 }
 
-// packed tells whether a text would be taken for a compressed file.
-func packed(text string) bool {
-	r := Reader{name: "f"}
-	err := r.unpack(strings.NewReader(text))
-	return err != nil || r.packing != ""
+// takenForPacked tells whether a text would be taken for a compressed file.
+func takenForPacked(text string) bool {
+	s, err := packed.New(strings.NewReader(text), "f")
+	return err != nil || s.Packing() != ""
 }
 
 func fuzz(f *testing.F, begin string) {
@@ -156,7 +157,7 @@ func fuzz(f *testing.F, begin string) {
 	f.Fuzz(func(t *testing.T, text string, batch uint8, chunk uint16) {
 		// The record at the beginning settles the format. The blank lines at the end let the fast path see the last lines of a short text.
 		for _, text := range []string{text, begin + text, text + "\n" + strings.Repeat("\n", fastBytes), begin + text + "\n" + strings.Repeat("\n", fastBytes)} {
-			if !packed(text) {
+			if !takenForPacked(text) {
 				against(t, text, int(batch)+1, int(chunk)+1)
 			}
 		}
@@ -207,7 +208,7 @@ func TestRandomTracesAreReadAsTheNaiveParserReadsThem(t *testing.T) {
 		for range 1 + r.IntN(60) {
 			text.WriteString(randomLine(r, format))
 		}
-		if packed(text.String()) {
+		if takenForPacked(text.String()) {
 			continue
 		}
 		if _, line := naive(text.String(), ""); line > 0 {

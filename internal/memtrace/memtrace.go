@@ -13,25 +13,20 @@
 package memtrace
 
 import (
-	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
+	"socsim/internal/packed"
 )
 
 // MaxSize is the size in bytes of the largest access that a trace may hold.
 const MaxSize = 4096
 
 const (
-	bufferSize   = 128 << 10
-	sourceBuffer = 64 << 10  // compressed bytes read at a time
-	maxWindow    = 128 << 20 // of zstd; enough for zstd --long
-	maxLine      = 4096      // bytes of a line, without its "\n"
+	bufferSize = 128 << 10
+	maxLine    = 4096 // bytes of a line, without its "\n"
 )
 
 // Kind is what a record does.
@@ -65,11 +60,8 @@ func (f format) String() string { return [...]string{"unknown", "lackey", "din"}
 
 // Reader reads a trace. It is not safe for concurrent use.
 type Reader struct {
-	name    string
-	src     io.Reader // of text
-	packing string    // gzip, zstd or none
-	file    io.Closer // of Open, or nil
-	zstd    *zstd.Decoder
+	name string
+	src  *packed.Source
 
 	format     format
 	buf        []byte
@@ -81,33 +73,24 @@ type Reader struct {
 
 // Open opens the trace at a path; "-" reads stdin.
 func Open(path string, stdin io.Reader) (*Reader, error) {
-	if path == "-" {
-		return New(stdin, "<stdin>")
-	}
-	f, err := os.Open(path)
+	src, err := packed.Open(path, stdin)
 	if err != nil {
-		return nil, fmt.Errorf("opening the trace: %w", err)
-	}
-	if info, err := f.Stat(); err == nil && info.IsDir() {
-		f.Close()
-		return nil, fmt.Errorf("opening the trace: %s is a directory, want a file", path)
-	}
-	r, err := New(f, path)
-	if err != nil {
-		f.Close()
 		return nil, err
 	}
-	r.file = f
-	return r, nil
+	return begin(src)
 }
 
 // New reads the trace in src up to its first record. Errors call the trace by name. Close does not close src.
 func New(src io.Reader, name string) (*Reader, error) {
-	r := &Reader{name: name}
-	if err := r.unpack(src); err != nil {
+	s, err := packed.New(src, name)
+	if err != nil {
 		return nil, err
 	}
-	r.buf = make([]byte, bufferSize)
+	return begin(s)
+}
+
+func begin(src *packed.Source) (*Reader, error) {
+	r := &Reader{name: src.Name(), src: src, buf: make([]byte, bufferSize)}
 	if err := r.detect(); err != nil {
 		r.Close()
 		return nil, err
@@ -115,67 +98,13 @@ func New(src io.Reader, name string) (*Reader, error) {
 	return r, nil
 }
 
-// magics are the first bytes of compressed files.
-var magics = []struct{ begin, packing string }{
-	{"\x1f\x8b", "gzip"},
-	{"\x28\xb5\x2f\xfd", "zstd"},
-	{"\xfd7zXZ\x00", "xz"},
-	{"BZh", "bzip2"},
-	{"PK\x03\x04", "zip"},
-}
-
-// unpack sets the source of text.
-func (r *Reader) unpack(src io.Reader) error {
-	in := bufio.NewReaderSize(src, sourceBuffer)
-	begin, err := in.Peek(6)
-	if err != nil && err != io.EOF {
-		return fmt.Errorf("%s: %w", r.name, err)
-	}
-	for _, m := range magics {
-		if bytes.HasPrefix(begin, []byte(m.begin)) {
-			r.packing = m.packing
-		}
-	}
-	if len(begin) >= 4 && begin[0]&0xf0 == 0x50 && bytes.Equal(begin[1:4], []byte("\x2a\x4d\x18")) {
-		r.packing = "zstd" // begins with a frame to skip, as pzstd writes
-	}
-	switch r.packing {
-	case "":
-		r.src = in
-	case "gzip":
-		z, err := gzip.NewReader(in)
-		if err != nil {
-			return r.broken(err)
-		}
-		r.src = z
-	case "zstd":
-		// One goroutine and little memory is the fastest, too: several only pass blocks around.
-		z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
-		if err != nil {
-			return r.broken(err)
-		}
-		r.src, r.zstd = z, z
-	default:
-		return fmt.Errorf("%s: compressed by %s: want text, gzip or zstd", r.name, r.packing)
-	}
-	return nil
-}
-
 // Format returns the format of the trace, "lackey" or "din".
 func (r *Reader) Format() string { return r.format.String() }
 
 // Close frees the decompressor, and closes the file that Open opened.
 func (r *Reader) Close() error {
-	if r.zstd != nil {
-		r.zstd.Close()
-	}
 	r.fail(fmt.Errorf("%s: %w", r.name, os.ErrClosed))
-	if r.file == nil {
-		return nil
-	}
-	f := r.file
-	r.file = nil
-	return f.Close()
+	return r.src.Close()
 }
 
 // Next reads records into batch, until it is full or the trace ends, and returns their number. At the end it returns 0 and io.EOF; at an error, 0 and the error, after the records before it were
@@ -274,7 +203,7 @@ func (r *Reader) line() ([]byte, bool) {
 		r.fill()
 		return nil, false
 	case r.srcErr != io.EOF:
-		r.fail(r.broken(r.srcErr))
+		r.fail(r.src.Broken(r.srcErr, r.lines))
 		return nil, false
 	case len(rest) == 0:
 		r.fail(io.EOF)
@@ -289,24 +218,6 @@ func (r *Reader) line() ([]byte, bool) {
 		line = line[:n-1]
 	}
 	return line, true
-}
-
-// broken describes an error of the source, and the place where it ended the trace.
-func (r *Reader) broken(err error) error {
-	at := "at its beginning"
-	if r.lines > 0 {
-		at = "after " + count(r.lines, "line")
-	}
-	switch {
-	case r.packing == "":
-		return fmt.Errorf("%s: %s: %w", r.name, at, err)
-	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
-		return fmt.Errorf("%s: %s: the %s data is cut off: %w", r.name, at, r.packing, io.ErrUnexpectedEOF)
-	case errors.Is(err, zstd.ErrWindowSizeExceeded):
-		return fmt.Errorf("%s: %s: the zstd window is larger than %d MiB: compress it without --ultra and --long, or decompress it: %w", r.name, at, maxWindow>>20, err)
-	default:
-		return fmt.Errorf("%s: %s: the %s data is damaged: %w", r.name, at, r.packing, err)
-	}
 }
 
 func count(n uint64, what string) string {

@@ -629,7 +629,7 @@ func TestALongTraceTakesNoMemory(t *testing.T) {
 			if got := after.TotalAlloc - before.TotalAlloc; got > bound || records < 1<<20 {
 				t.Errorf("%d records allocated %d bytes, want at most %d", records, got, bound)
 			}
-			if r.zstd == nil && r.packing == "" && after.Mallocs-before.Mallocs > 100 {
+			if r.src.Packing() == "" && after.Mallocs-before.Mallocs > 100 {
 				t.Errorf("%d records made %d allocations", records, after.Mallocs-before.Mallocs)
 			}
 		})
