@@ -273,9 +273,13 @@ func (f *Fabric) AdvanceTo(limit sim.Time) {
 		if f.next >= limit {
 			return
 		}
-		first := sim.Never
-		for _, at := range f.at[:len(f.ports)] {
-			first = min(first, at)
+		first, second, port := sim.Never, sim.Never, 0
+		for i, at := range f.at[:len(f.ports)] {
+			if at < first {
+				first, second, port = at, first, i
+			} else if at < second {
+				second = at
+			}
 		}
 		if first == sim.Never {
 			f.next = sim.Never
@@ -287,8 +291,30 @@ func (f *Fabric) AdvanceTo(limit sim.Time) {
 		if now >= limit {
 			return
 		}
-		f.grant(f.pick(now), now)
+		if second > now {
+			f.alone(port)
+		} else {
+			port = f.pick(now)
+		}
+		f.grant(port, now)
 	}
+}
+
+// alone is pick where one head has arrived.
+func (f *Fabric) alone(port int) {
+	g := &f.groups[f.member[port]]
+	switch {
+	case f.held == int(f.member[port]):
+		if f.keeps--; f.keeps == 0 {
+			f.held = -1
+		}
+	case g.extended > 1:
+		f.held, f.keeps = int(f.member[port]), g.extended-1
+	default:
+		f.held = -1
+	}
+	f.passed = [3]int{}
+	f.serve(port)
 }
 
 // pick arbitrates among the ports whose head has arrived by now; at least one has. It returns the port's number.
