@@ -122,6 +122,29 @@ func newEngine(c Config) (engine, error) {
 	return nil, fmt.Errorf("unknown rules %q: want %s", c.Rules, strings.Join(RuleNames(), ", "))
 }
 
+// progress counts references and flushes.
+type progress struct {
+	references, flushes uint64
+	every, due          uint64 // references from one flush to the next, 0 for none, and those left of them
+}
+
+func from(c Config) progress { return progress{every: c.FlushEvery, due: c.FlushEvery} }
+
+// count counts a reference and tells whether it is time to flush.
+func (p *progress) count() bool {
+	p.references++
+	if p.every == 0 {
+		return false
+	}
+	if p.due--; p.due > 0 {
+		return false
+	}
+	p.due = p.every
+	return true
+}
+
+func (p *progress) counts() *Counts { return &Counts{References: p.references, Flushes: p.flushes} }
+
 // levelNames names the levels of a hierarchy as the results do.
 func levelNames(c cachemodel.Config) []string {
 	var names []string
@@ -142,8 +165,7 @@ type hierarchy struct {
 	h            *cachemodel.Hierarchy
 	instr, data  uint64 // line sizes of the first level, less one
 	straddles    [2]uint64
-	refs, due    uint64 // references, and those left before the next flush
-	flushes      uint64
+	progress     progress
 	instructions bool // whether the first level is split
 }
 
@@ -154,7 +176,7 @@ func newHierarchy(c Config) (*hierarchy, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &hierarchy{Config: c, h: h, data: uint64(c.Caches.Levels[0].Line - 1), due: c.FlushEvery}
+	e := &hierarchy{Config: c, h: h, data: uint64(c.Caches.Levels[0].Line - 1), progress: from(c)}
 	e.instr = e.data
 	if i := c.Caches.Instruction; i != nil {
 		e.instr, e.instructions = uint64(i.Line-1), true
@@ -224,18 +246,14 @@ func (e *hierarchy) pieces(r *memtrace.Record, mask uint64, side int, access fun
 
 // count counts a reference and flushes when it is time.
 func (e *hierarchy) count() {
-	e.refs++
-	if e.due != 0 {
-		if e.due--; e.due == 0 {
-			e.flush()
-			e.due = e.FlushEvery
-		}
+	if e.progress.count() {
+		e.flush()
 	}
 }
 
 // flush writes dirty lines back and drops everything.
 func (e *hierarchy) flush() {
-	e.flushes++
+	e.progress.flushes++
 	e.copyBack()
 	e.h.Empty()
 }
@@ -256,7 +274,7 @@ func (e *hierarchy) finish() {
 }
 
 func (e *hierarchy) counts() *Counts {
-	out := &Counts{References: e.refs, Flushes: e.flushes}
+	out := e.progress.counts()
 	add := func(name string, k cachemodel.Counters) {
 		out.Levels = append(out.Levels, Level{
 			Name: name, Instr: k.InstrHits + k.InstrMisses, Reads: k.ReadHits + k.ReadMisses, Writes: k.WriteHits + k.WriteMisses,
@@ -300,8 +318,7 @@ type cachegrind struct {
 	Config
 	instr, data []*lookup // the levels that a reference goes through
 	all         []*lookup
-	refs, due   uint64
-	flushes     uint64
+	progress    progress
 }
 
 // lookup is one level by cachegrind's rules.
@@ -312,7 +329,7 @@ type lookup struct {
 }
 
 func newCachegrind(c Config) (*cachegrind, error) {
-	e := &cachegrind{Config: c, due: c.FlushEvery}
+	e := &cachegrind{Config: c, progress: from(c)}
 	names := levelNames(c.Caches)
 	add := func(l cachemodel.LevelConfig) (*lookup, error) {
 		if l.Write != cachemodel.WriteBack || l.SubBlock != 0 || l.Inclusion != cachemodel.Neither || l.Allocate != cachemodel.ReadWriteAllocate {
@@ -394,18 +411,14 @@ func (e *cachegrind) batch(records []memtrace.Record) {
 			e.flush()
 			continue
 		}
-		e.refs++
-		if e.due != 0 {
-			if e.due--; e.due == 0 {
-				e.flush()
-				e.due = e.FlushEvery
-			}
+		if e.progress.count() {
+			e.flush()
 		}
 	}
 }
 
 func (e *cachegrind) flush() {
-	e.flushes++
+	e.progress.flushes++
 	for _, x := range e.all {
 		x.h.Empty()
 	}
@@ -414,7 +427,7 @@ func (e *cachegrind) flush() {
 func (e *cachegrind) finish() {}
 
 func (e *cachegrind) counts() *Counts {
-	out := &Counts{References: e.refs, Flushes: e.flushes}
+	out := e.progress.counts()
 	for _, x := range e.all {
 		out.Levels = append(out.Levels, x.counts)
 	}

@@ -113,9 +113,6 @@ func New(t Timing, report func(Violation)) (*Checker, error) {
 	return k, nil
 }
 
-// Timing returns what is checked against, with the settings filled in that others imply.
-func (k *Checker) Timing() Timing { return k.t }
-
 // Commands returns how many commands were fed.
 func (k *Checker) Commands() int64 { return k.commands }
 

@@ -40,9 +40,6 @@ func (k Kind) String() string {
 // KindNames returns the names of the kinds as command traces have them.
 func KindNames() []string { return slices.Clone(kindNames[1:]) }
 
-// column tells whether the command moves data.
-func (k Kind) column() bool { return k >= Read && k <= WriteP }
-
 // Command is one command on the bus. Row has a meaning for Activate, Read and Write, Col for Read and Write alone.
 type Command struct {
 	Clk  int64

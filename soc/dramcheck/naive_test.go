@@ -14,6 +14,9 @@ type step struct {
 	opening    int  // activates of the bank so far
 }
 
+// column tells whether the command moves data.
+func (k Kind) column() bool { return k >= Read && k <= WriteP }
+
 // slacks tells for each rule that a command is subject to how many clocks later than necessary it comes: 0 is tight, less is a violation. A broken state has broken.
 type slacks map[Rule]int64
 

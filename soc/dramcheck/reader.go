@@ -46,9 +46,6 @@ func NewReader(src io.Reader, name string) (*Reader, error) {
 	return r, nil
 }
 
-// Line returns the number of the line that Next read last, from 1.
-func (r *Reader) Line() int64 { return r.line }
-
 // Next reads the next command. The error is io.EOF after the last one, and names the file and the line if there is a mistake.
 func (r *Reader) Next(c *Command) error {
 	if r.err != nil {
