@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"socsim/cachemodel"
-	"socsim/internal/conf"
 	"socsim/internal/memtrace"
 	"socsim/internal/replay"
 	"socsim/internal/report"
@@ -160,7 +159,7 @@ func (f *replayFlags) run(cmd *cobra.Command, path string) error {
 		return usage(err)
 	}
 	ctx := cmd.Context()
-	trace, err := memtrace.Open(path, &cancelable{ctx: ctx, src: cmd.InOrStdin()})
+	trace, err := memtrace.Open(path, stdin(cmd))
 	if err != nil {
 		if errors.Is(err, context.Canceled) {
 			return &codeError{exitUnfinish, errors.New("interrupted before the first access")}
@@ -218,8 +217,8 @@ func (f *replayFlags) progress(cmd *cobra.Command, start time.Time) func(uint64)
 // config turns the flags into what the trace is replayed through.
 func (f *replayFlags) config(cmd *cobra.Command) (replay.Config, error) {
 	c := replay.Config{Rules: replay.Rules(f.rules), FlushEvery: f.flushEvery, FlushAtEnd: f.flushAtEnd}
-	if near := conf.Nearest(f.rules, replay.RuleNames()); !slices.Contains(replay.RuleNames(), f.rules) {
-		return c, fmt.Errorf("unknown rules %q; there are %s%s", f.rules, strings.Join(replay.RuleNames(), ", "), mean(near))
+	if names := replay.RuleNames(); !slices.Contains(names, f.rules) {
+		return c, didYouMean(fmt.Errorf("unknown rules %q; there are %s", f.rules, strings.Join(names, ", ")), f.rules, names)
 	}
 	if f.flushEvery == 0 && cmd.Flags().Changed("flush-every") {
 		return c, errors.New("--flush-every 0, want at least 1 reference")
@@ -243,7 +242,8 @@ func (f *replayFlags) config(cmd *cobra.Command) (replay.Config, error) {
 func (f *replayFlags) fromPreset(cmd *cobra.Command) (cachemodel.Config, error) {
 	c, ok := cachemodel.Preset(f.preset)
 	if !ok {
-		return c, fmt.Errorf("unknown preset %q; there are %s%s", f.preset, strings.Join(cachemodel.PresetNames(), ", "), mean(conf.Nearest(f.preset, cachemodel.PresetNames())))
+		names := cachemodel.PresetNames()
+		return c, didYouMean(fmt.Errorf("unknown preset %q; there are %s", f.preset, strings.Join(names, ", ")), f.preset, names)
 	}
 	for _, l := range levelFlags {
 		if cmd.Flags().Changed(l.name) {
@@ -379,64 +379,4 @@ func setBytes(to *int, s string) error {
 	}
 	*to = int(b)
 	return nil
-}
-
-// mean suggests the nearest name.
-func mean(near string) string {
-	if near == "" {
-		return ""
-	}
-	return fmt.Sprintf("; did you mean %q?", near)
-}
-
-// cancelable reads a source that may block for long, such as a terminal or a pipe, until the context ends. Reading begins with the first Read.
-type cancelable struct {
-	ctx    context.Context
-	src    io.Reader
-	blocks chan block
-	rest   []byte
-	err    error
-}
-
-type block struct {
-	data []byte
-	err  error
-}
-
-// Read returns what the source gives, or the context's error.
-func (c *cancelable) Read(p []byte) (int, error) {
-	if c.blocks == nil {
-		c.blocks = make(chan block, 4)
-		go c.pump()
-	}
-	for len(c.rest) == 0 {
-		if c.err != nil {
-			return 0, c.err
-		}
-		select {
-		case <-c.ctx.Done():
-			return 0, c.ctx.Err()
-		case b := <-c.blocks:
-			c.rest, c.err = b.data, b.err
-		}
-	}
-	n := copy(p, c.rest)
-	c.rest = c.rest[n:]
-	return n, nil
-}
-
-// pump reads ahead. It ends with the source or with the context; if the source blocks for ever, with the process.
-func (c *cancelable) pump() {
-	for {
-		data := make([]byte, 64<<10)
-		n, err := c.src.Read(data)
-		select {
-		case c.blocks <- block{data[:n], err}:
-		case <-c.ctx.Done():
-			return
-		}
-		if err != nil {
-			return
-		}
-	}
 }

@@ -49,7 +49,8 @@ burst.
 
 Latencies are those of reads, from the clock behind the hand-over to the end of
 the data. bandwidth_MBps is over the busy time: from the first request to the
-last data.
+last data. After a mistake in the trace, or an interrupt, the figures of the
+requests before it are printed.
 
 Presets: ` + strings.Join(dramreplay.Presets(), ", ") + `.`,
 		Example: `  socsim dram replay requests.trc.gz --preset lpddr-333-x32
@@ -77,8 +78,11 @@ func (f *dramReplay) run(cmd *cobra.Command, path string) error {
 	if err != nil {
 		return usage(err)
 	}
-	trace, err := dramtrace.Open(path, cmd.InOrStdin())
+	trace, err := dramtrace.Open(path, stdin(cmd))
 	if err != nil {
+		if errors.Is(err, context.Canceled) {
+			return &codeError{exitUnfinish, errors.New("interrupted before the first request")}
+		}
 		return usage(err)
 	}
 	defer trace.Close()
@@ -95,23 +99,39 @@ func (f *dramReplay) run(cmd *cobra.Command, path string) error {
 	if commands != nil {
 		err = commands.close(err)
 	}
-	switch {
-	case errors.Is(err, context.Canceled):
-		return &codeError{exitUnfinish, errors.New("interrupted")}
-	case errors.Is(err, errCommands):
-		return &codeError{exitUnfinish, err}
-	case err != nil:
-		return usage(err)
+	if outcome == nil {
+		return ended(err, 0)
 	}
 	doc := cfg.Document(dramreplay.TraceName(path), outcome)
 	doc.Host.WallNS = time.Since(start).Nanoseconds()
 	if !f.quiet && outcome.Resting > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "socsim: %d writes rest in the write buffer at the end\n", outcome.Resting)
+		fmt.Fprintf(cmd.ErrOrStderr(), "socsim: %s left in the write buffer at the end\n", plural(int64(outcome.Resting), "write"))
 	}
-	if err := f.print(cmd, doc); err != nil {
+	if perr := f.print(cmd, doc); perr != nil {
+		return &codeError{exitUnfinish, perr}
+	}
+	return ended(err, outcome.Reads+outcome.Writes)
+}
+
+// ended is what the command returns for the error that ended a replay, after so many requests that were told of.
+func ended(err error, requests uint64) error {
+	told := ""
+	if requests > 0 {
+		told = "the figures are of the first " + plural(int64(requests), "request")
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errCommands):
 		return &codeError{exitUnfinish, err}
+	case errors.Is(err, context.Canceled) && requests > 0:
+		return &codeError{exitUnfinish, errors.New("interrupted: " + told)}
+	case errors.Is(err, context.Canceled):
+		return &codeError{exitUnfinish, errors.New("interrupted before the first request")}
+	case requests > 0:
+		return usage(fmt.Errorf("%w; %s", err, told))
 	}
-	return nil
+	return usage(err)
 }
 
 // prepare checks the flags and resolves the configuration.

@@ -104,6 +104,7 @@ type dramVerdict struct {
 	Commands   map[string]int64 `json:"commands"`
 	FirstClk   int64            `json:"first_clk"`
 	LastClk    int64            `json:"last_clk"`
+	Complete   bool             `json:"complete"` // whether the file was read to its end
 	Legal      bool             `json:"legal"`
 	Violations int64            `json:"violations"`
 	ByRule     map[string]int64 `json:"violations_by_rule"`
@@ -144,11 +145,14 @@ func (f *dramVerifyFlags) run(cmd *cobra.Command, name string) error {
 		Schema: "socsim.dram-verify/v1", File: name, Preset: f.preset + " " + f.burst, Set: append([]string{}, f.sets...),
 		Commands: map[string]int64{}, ByRule: map[string]int64{}, First: []dramViolation{},
 	}
-	if err := f.verify(cmd.Context(), cmd.InOrStdin(), timing, v); err != nil {
-		if errors.Is(err, context.Canceled) {
-			return &codeError{exitUnfinish, fmt.Errorf("interrupted: %s is not checked to its end", name)}
-		}
-		return usage(err)
+	unread := f.verify(cmd.Context(), stdin(cmd), timing, v)
+	if v.Complete = unread == nil; errors.Is(unread, context.Canceled) {
+		unread = &codeError{exitUnfinish, fmt.Errorf("interrupted: %s is not checked to its end", name)}
+	} else if unread != nil {
+		unread = usage(unread)
+	}
+	if len(v.Commands) == 0 {
+		return unread
 	}
 	if f.format == "json" {
 		e := json.NewEncoder(cmd.OutOrStdout())
@@ -159,6 +163,9 @@ func (f *dramVerifyFlags) run(cmd *cobra.Command, name string) error {
 	}
 	if err != nil {
 		return &codeError{exitUnfinish, err}
+	}
+	if unread != nil {
+		return unread
 	}
 	if !v.Legal {
 		return &codeError{exitFailed, fmt.Errorf("%s: %s", name, plural(v.Violations, "violation"))}
@@ -202,7 +209,7 @@ func didYouMean(err error, word string, valid []string) error {
 	return err
 }
 
-// verify reads the file and fills in what it finds.
+// verify reads the file and fills in what it finds, up to the error if there is one.
 func (f *dramVerifyFlags) verify(ctx context.Context, stdin io.Reader, timing dramcheck.Timing, v *dramVerdict) error {
 	src, name := stdin, "<stdin>"
 	if v.File != "-" {
@@ -236,19 +243,11 @@ func (f *dramVerifyFlags) verify(ctx context.Context, stdin io.Reader, timing dr
 	var kinds [256]int64
 	var c dramcheck.Command
 	for n := int64(0); ; n++ {
-		if n&0xffff == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		err := r.Next(&c)
-		if err == io.EOF {
-			break
+		if err = r.Next(&c); err == nil && n&0xffff == 0xffff {
+			err = ctx.Err()
 		}
 		if err != nil {
-			var unknown *dramcheck.UnknownCommandError
-			if errors.As(err, &unknown) {
-				return didYouMean(err, unknown.Name, dramcheck.KindNames())
-			}
-			return err
+			break
 		}
 		if n == 0 {
 			v.FirstClk, v.LastClk = c.Clk, c.Clk
@@ -258,7 +257,14 @@ func (f *dramVerifyFlags) verify(ctx context.Context, stdin io.Reader, timing dr
 		ordered.Feed(c)
 	}
 	ordered.Flush()
-	if k.Commands() == 0 {
+	var unknown *dramcheck.UnknownCommandError
+	switch {
+	case errors.As(err, &unknown):
+		err = didYouMean(err, unknown.Name, dramcheck.KindNames())
+	case err == io.EOF:
+		err = nil
+	}
+	if k.Commands() == 0 && err == nil {
 		return fmt.Errorf("%s: found no command, expected at least one line of %s", name, dramcheck.Header)
 	}
 	for kind, n := range kinds {
@@ -274,8 +280,8 @@ func (f *dramVerifyFlags) verify(ctx context.Context, stdin io.Reader, timing dr
 		}
 	}
 	v.Violations = k.Violations()
-	v.Legal = v.Violations == 0
-	return nil
+	v.Legal = err == nil && v.Violations == 0
+	return err
 }
 
 func violationOf(v dramcheck.Violation) dramViolation {
@@ -308,8 +314,12 @@ func (v *dramVerdict) table(w io.Writer) error {
 			fmt.Fprintf(b, "  %-16s %9d\n", kind, n)
 		}
 	}
-	if v.Legal {
-		fmt.Fprintln(b, "legal")
+	if v.Violations == 0 {
+		verdict := "legal"
+		if !v.Complete {
+			verdict = "legal so far"
+		}
+		fmt.Fprintln(b, verdict)
 		return b.Flush()
 	}
 	fmt.Fprintln(b, "illegal:")

@@ -68,7 +68,7 @@ type port interface {
 // checkEvery is how many requests pass between two looks at the context.
 const checkEvery = 1 << 14
 
-// Run drives the memory by a trace. The observer, which may be nil, is shown all commands in the order of their clocks.
+// Run drives the memory by a trace. If it cannot to the end, for an error of the trace or because the context ends, it returns what became of the requests so far, if there are any, and the error. The observer, which may be nil, is shown all commands in the order of their clocks.
 func Run(ctx context.Context, cfg Config, src Source, observe dram.Observer) (*Outcome, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -79,24 +79,27 @@ func Run(ctx context.Context, cfg Config, src Source, observe dram.Observer) (*O
 		return nil, err
 	}
 	for n := 1; ; n++ {
-		req, err := src.Next()
-		if err == io.EOF {
+		var req dramtrace.Request
+		if req, err = src.Next(); err != nil {
 			break
-		}
-		if err != nil {
-			return nil, err
 		}
 		o.LastAccept = p.accept(max(req.Arrival, o.LastAccept+1), busAddr(req.Addr, cfg), req.Write)
 		if o.FirstAccept < 0 {
 			o.FirstAccept = o.LastAccept
 		}
 		if n%checkEvery == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
+			err = ctx.Err()
+			break
 		}
+	}
+	if err == io.EOF {
+		err = nil
+	} else if o.FirstAccept < 0 {
+		return nil, err
 	}
 	o.Cycles = max(p.finish(), o.LastAccept+2)
 	o.Stats, o.Resting = p.stats(), p.resting()
-	return o, nil
+	return o, err
 }
 
 // busAddr is the address in the memory.

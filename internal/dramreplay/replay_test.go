@@ -192,8 +192,14 @@ func TestErrorsOfTheTraceAndTheContextEndTheReplay(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := Run(ctx, load(t, "fixed"), &made{n: 1 << 20, next: sequential(64)}, nil); !errors.Is(err, context.Canceled) {
-		t.Errorf("%v", err)
+	for _, memory := range []string{"fixed", "lpddr-333-x32"} {
+		o, err := Run(ctx, load(t, memory), &made{n: 1 << 20, next: sequential(64)}, nil)
+		if !errors.Is(err, context.Canceled) {
+			t.Fatalf("%s: %v", memory, err)
+		}
+		if o == nil || o.Reads+o.Writes != checkEvery || o.LastReturn < o.LastAccept {
+			t.Errorf("%s: what was replayed before is lost: %+v", memory, o)
+		}
 	}
 }
 
