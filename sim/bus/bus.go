@@ -110,12 +110,17 @@ type Port struct {
 	data   sim.Time // until when the port's data wires are busy
 	full   sim.Time // that a burst of Max bytes takes to cross
 	credit sim.Time // when the port would have no debt if it issued nothing more
+	whole  int      // bytes of the transfer
+	before pace     // as they were before it
 	at     *sim.Time
 	done   [MaxOutstanding]sim.Time
 	slot   int
 	source Source
 	wake   *sim.Time // the interconnect's next decision time
 }
+
+// pace is what holds a port's bursts back beside the bus.
+type pace struct{ data, credit sim.Time }
 
 // Connect attaches the initiator and the interconnect's wake-up time, which Issue lowers, and where it wants to see the arrival of the head, At, as well: side by side with those of
 // other ports. The interconnect calls it once.
@@ -154,6 +159,7 @@ func (p *Port) Issue(at sim.Time, addr Phys, n int, k Kind) {
 		panic("bus: empty transfer")
 	}
 	p.Addr, p.Left, p.Kind = addr, n, k
+	p.whole, p.before = n, pace{p.data, p.credit}
 	p.arm(at)
 }
 
@@ -162,6 +168,16 @@ func (p *Port) Idle() bool { return p.At == sim.Never }
 
 // Cancel withdraws the head, if any: bursts not yet granted are forgotten. The source is not told.
 func (p *Port) Cancel() { p.Left = 0; p.arrive(sim.Never) }
+
+// Withdraw takes the transfer back, as though it had never been issued, and returns true; or returns false if there is none or a burst of it has been granted.
+func (p *Port) Withdraw() bool {
+	if p.At == sim.Never || p.Left != p.whole {
+		return false
+	}
+	p.data, p.credit = p.before.data, p.before.credit
+	p.Cancel()
+	return true
+}
 
 func (p *Port) arm(at sim.Time) {
 	if free := p.done[p.slot]; free > at {
