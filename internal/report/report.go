@@ -233,8 +233,50 @@ func details(w io.Writer, d *result.Document, o Options) error {
 			b.WriteString(Violation(v))
 		}
 	}
+	events(&b, d)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// events prints the first moments at which hardware failed a deadline or stopped.
+func events(b *strings.Builder, d *result.Document) {
+	for i, e := range d.Events {
+		if i == maxGroups {
+			fmt.Fprintf(b, "  and %d more of such moments; --format json lists them\n", len(d.Events)-i)
+			return
+		}
+		if i == 0 {
+			fmt.Fprintf(b, "%s was late or stopped:\n", d.Strategy)
+		}
+		b.WriteString(Event(e))
+	}
+}
+
+// Event describes a moment at which hardware failed a deadline or stopped, in a line.
+func Event(e result.Event) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "  %s of %s", strings.ReplaceAll(e.Kind, "_", " "), e.Device)
+	if e.Where != "" {
+		fmt.Fprintf(&b, " (%s)", e.Where)
+	}
+	if e.Address != "" {
+		fmt.Fprintf(&b, " at %s", e.Address)
+	}
+	fmt.Fprintf(&b, " at %v", sim.Time(e.AtPS))
+	if e.Frame != nil {
+		fmt.Fprintf(&b, " in frame %d", *e.Frame)
+	}
+	if e.WaitedPS > 0 {
+		fmt.Fprintf(&b, ": waited %v", sim.Time(e.WaitedPS))
+	}
+	if e.Holder != "" {
+		fmt.Fprintf(&b, " while %s held the bus", e.Holder)
+	}
+	if e.Count > 1 {
+		fmt.Fprintf(&b, ", %d times", e.Count)
+	}
+	b.WriteByte('\n')
+	return b.String()
 }
 
 // Violation describes a group of violations in a readable block.

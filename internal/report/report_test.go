@@ -77,3 +77,28 @@ func TestCSVHasARowForEachMetric(t *testing.T) {
 		t.Errorf("%q", lines)
 	}
 }
+
+func TestAMomentOfFailureIsOneLine(t *testing.T) {
+	frame := 7
+	got := Event(result.Event{
+		Kind: "isp_overflow", Device: "camera", Where: "CCDC out", AtPS: 33_400_000_000, Frame: &frame, WaitedPS: 6_412_500, Holder: "gpu", Count: 3,
+	})
+	if want := "  isp overflow of camera (CCDC out) at 33.4ms in frame 7: waited 6.4125us while gpu held the bus, 3 times\n"; got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	got = Event(result.Event{Kind: "iommu_fault", Device: "camera", Where: "translation fault", Address: "iova:0x10001000", AtPS: 1_000_000, Count: 1})
+	if want := "  iommu fault of camera (translation fault) at iova:0x10001000 at 1us\n"; got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
+func TestTheTableNamesTheFirstMomentsAndCountsTheRest(t *testing.T) {
+	d := &result.Document{Strategy: "range", Events: make([]result.Event, maxGroups+2)}
+	var b strings.Builder
+	if err := details(&b, d, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(b.String(), "\n"); got != maxGroups+2 || !strings.Contains(b.String(), "and 2 more") {
+		t.Errorf("%d lines:\n%s", got, b.String())
+	}
+}

@@ -113,6 +113,20 @@ type Violation struct {
 	WrittenPS int64  `json:"written_ps"`
 }
 
+// Event is a moment at which hardware failed its deadline or stopped: a port of the camera that overflowed, a display pipeline that ran dry, an IOMMU's fault. Those of one kind that follow each other
+// in one frame of one port are folded; Waited is then the longest, and At, Holder and Address are those of the first.
+type Event struct {
+	Address  string `json:"address,omitempty"` // of a fault
+	AtPS     int64  `json:"at_ps"`
+	Count    int    `json:"count"`
+	Device   string `json:"device"`
+	Frame    *int   `json:"frame,omitempty"`
+	Holder   string `json:"holder,omitempty"` // the master that was served just before: the one to blame
+	Kind     string `json:"kind"`
+	WaitedPS int64  `json:"waited_ps"`
+	Where    string `json:"where,omitempty"` // port, pipeline or what the fault was
+}
+
 // Expectation is a judged `expect` line.
 type Expectation struct {
 	Expr  string  `json:"expr"`
@@ -131,6 +145,7 @@ type Host struct {
 type Document struct {
 	ConfigSHA256 string            `json:"config_sha256"`
 	Estimated    []string          `json:"estimated"`
+	Events       []Event           `json:"events,omitempty"`
 	Expect       []Expectation     `json:"expect"`
 	Host         Host              `json:"host"`
 	Metrics      map[string]Metric `json:"metrics"`
