@@ -104,10 +104,11 @@ func (s Surface) Validate() error {
 	return nil
 }
 
-// Job draws Texture, scaled, over the whole of Target. Cookie is the submitter's and comes back in [Done].
+// Job draws Texture, scaled, over the whole of Target, at addresses of the address space Context. Cookie is the submitter's and comes back in [Done].
 type Job struct {
 	Texture, Target Surface
 	Cookie          int
+	Context         int
 }
 
 // Done reports a finished job: it ran from Start, before its start-up cost, to End, when its last write was in memory.
@@ -120,6 +121,7 @@ type Done struct {
 // found in the texture cache; a line counts once a tile that needs it. BusyTime is the time with a job running, up to now.
 type Stats struct {
 	Jobs, Tiles, TextureLines, TextureHits uint64
+	Switches                               uint64 // of the context
 	BusyTime                               sim.Time
 }
 
@@ -138,6 +140,8 @@ type pending struct {
 type GPU struct {
 	// OnDone, if set, is called at the end of each job, when the next pending job has been started.
 	OnDone func(Done)
+	// OnContext, if set, is called before a job whose context is not that of the job before, when nothing of the GPU's is on the bus: the MMU changes its page directory. The first context is 0.
+	OnContext func(context int)
 
 	eng   *sim.Engine
 	id    sim.HandlerID
@@ -150,6 +154,7 @@ type GPU struct {
 
 	running bool
 	cookie  int
+	context int
 	start   sim.Time // of the running job
 	since   sim.Time // counters count from here
 	stats   Stats
@@ -206,6 +211,13 @@ func (g *GPU) Pending() int { return g.count }
 // begin starts a job on an idle renderer.
 func (g *GPU) begin(job *Job, at sim.Time) {
 	g.running, g.cookie, g.start = true, job.Cookie, at
+	if job.Context != g.context {
+		g.context = job.Context
+		g.stats.Switches++
+		if g.OnContext != nil {
+			g.OnContext(job.Context)
+		}
+	}
 	first := g.clock.Ceil(at) + int64(g.cfg.JobCycles)
 	g.beginWalk(job, g.clock.Cycles(first))
 	g.run()

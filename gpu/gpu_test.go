@@ -533,3 +533,25 @@ func TestStreamOfAnyJob(t *testing.T) {
 		}
 	})
 }
+
+func TestTheContextChangesBetweenJobsOnly(t *testing.T) {
+	eng, g, m := newGPU(t, sgx530)
+	s := Surface{Width: 16, Height: 16, BytesPerPixel: 4, Stride: 64}
+	type change struct{ context, transfers int }
+	var got []change
+	g.OnContext = func(c int) { got = append(got, change{c, len(m.log)}) }
+	for _, c := range []int{0, 0, 3, 3, 0} {
+		submit(t, g, Job{Texture: s, Target: s, Context: c}, 0)
+	}
+	run(t, eng, sim.Second)
+	if len(m.log)%5 != 0 || len(m.log) == 0 {
+		t.Fatalf("%d transfers of 5 equal jobs", len(m.log))
+	}
+	each := len(m.log) / 5
+	if want := []change{{3, 2 * each}, {0, 4 * each}}; !slices.Equal(got, want) {
+		t.Errorf("changes %v, want %v", got, want)
+	}
+	if n := g.Stats().Switches; n != 2 {
+		t.Errorf("%d switches counted, want 2", n)
+	}
+}
