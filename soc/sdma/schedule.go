@@ -279,11 +279,10 @@ func (d *Device) finish(ch int, c *channel, n int64) {
 	var s Status
 	if c.toFrame -= n; c.toFrame <= 0 {
 		s = Frame
-		before := c.rest + n
 		for c.toFrame <= 0 && c.rest > 0 {
 			c.toFrame += c.frame
 		}
-		if c.rest <= c.frame && before > c.frame && c.rest > 0 {
+		if c.rest > 0 && c.rest <= c.frame {
 			s |= Last
 		}
 		s &= c.transfer.Interrupts
