@@ -71,15 +71,17 @@ func (WriteMode) Values() []string {
 
 // Config is the hardware, how a driver sets its channels up, and its place on the interconnect.
 type Config struct {
-	Channels         int         `conf:"channels" doc:"Logical channels."`
-	FIFO             units.Bytes `conf:"fifo" doc:"FIFO that the channels share, between the read and the write port."`
-	ChannelFIFO      units.Bytes `conf:"channel_fifo" doc:"Bytes in the FIFO from which on a channel does not read (GCR.MAX_CHANNEL_FIFO_DEPTH); its last burst may exceed it."`
-	ReadOutstanding  int         `conf:"read_outstanding" doc:"Threads of the read port: accesses in flight."`
-	WriteOutstanding int         `conf:"write_outstanding" doc:"Threads of the write port."`
-	ArbitrationRate  int         `conf:"arbitration_rate" doc:"Accesses of high-priority channels in a row before one of a regular channel that waits (GCR.ARBITRATION_RATE)."`
-	Burst            units.Bytes `conf:"burst" doc:"Largest burst that the driver programs: 16B, 32B or 64B."`
-	Packing          bool        `conf:"packing" doc:"Whether the driver has elements packed; without it there are no bursts."`
-	Writes           WriteMode   `conf:"write_mode" doc:"How writes are acknowledged that the driver programs: non-posted, posted or last-non-posted."`
+	Channels         int          `conf:"channels" doc:"Logical channels."`
+	FIFO             units.Bytes  `conf:"fifo" doc:"FIFO that the channels share, between the read and the write port."`
+	ChannelFIFO      units.Bytes  `conf:"channel_fifo" doc:"Bytes in the FIFO from which on a channel does not read (GCR.MAX_CHANNEL_FIFO_DEPTH); its last burst may exceed it."`
+	ReadOutstanding  int          `conf:"read_outstanding" doc:"Threads of the read port: accesses in flight."`
+	WriteOutstanding int          `conf:"write_outstanding" doc:"Threads of the write port."`
+	ArbitrationRate  int          `conf:"arbitration_rate" doc:"Accesses of high-priority channels in a row before one of a regular channel that waits (GCR.ARBITRATION_RATE)."`
+	Burst            units.Bytes  `conf:"burst" doc:"Largest burst that the driver programs: 16B, 32B or 64B."`
+	Packing          bool         `conf:"packing" doc:"Whether the driver has elements packed; without it there are no bursts."`
+	Writes           WriteMode    `conf:"write_mode" doc:"How writes are acknowledged that the driver programs: non-posted, posted or last-non-posted."`
+	PrepareCycles    units.Cycles `conf:"prepare_cycles" doc:"Core cycles in which the driver prepares and submits a descriptor, without the registers."`
+	CompleteCycles   units.Cycles `conf:"complete_cycles" doc:"Core cycles in which the driver completes a descriptor, without its interrupt and the registers."`
 	l3.Initiator     `conf:",inline"`
 }
 
@@ -105,6 +107,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("sdma.arbitration_rate: %d, want 1 to 255", c.ArbitrationRate)
 	case c.Writes != NonPosted && c.Writes != Posted && c.Writes != LastNonPosted:
 		return fmt.Errorf("sdma.write_mode: %q, want %s, %s or %s", c.Writes, NonPosted, Posted, LastNonPosted)
+	case c.PrepareCycles < 0 || c.CompleteCycles < 0:
+		return fmt.Errorf("sdma: prepare_cycles %v and complete_cycles %v, want none negative", c.PrepareCycles, c.CompleteCycles)
 	}
 	if err := c.Initiator.Validate(); err != nil {
 		return fmt.Errorf("sdma.%w", err)

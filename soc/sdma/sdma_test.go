@@ -22,6 +22,7 @@ func TestAConfigThatMakesNoSenseIsRefused(t *testing.T) {
 		{"sdma.write_outstanding: 0, want 1 to 16 accesses", func(c *Config) { c.WriteOutstanding = 0 }},
 		{"sdma.arbitration_rate: 256, want 1 to 255", func(c *Config) { c.ArbitrationRate = 256 }},
 		{"sdma.write_mode: \"slow\", want non-posted, posted or last-non-posted", func(c *Config) { c.Writes = "slow" }},
+		{"sdma: prepare_cycles -1cycles and complete_cycles 0cycles, want none negative", func(c *Config) { c.PrepareCycles = -1 }},
 		{"sdma.bus_class: 3, want 0, 1 or 2", func(c *Config) { c.Class = 3 }},
 	} {
 		cfg := omap3()
