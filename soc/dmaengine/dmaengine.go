@@ -10,8 +10,8 @@
 //
 // Like the GPU's, a copy waits for the write fence of what it reads and for all fences of what it writes, and leaves its own on both.
 //
-// The driver differs from omap-dma.c in two places, which do not work there: interleaved descriptors interrupt at the end of the block, not of the first row, and their elements are small enough for the
-// gap between rows to be a multiple of them.
+// The driver was read at commit 069e4a19f44d. Interleaved descriptors differ from it in three places, where by the hardware's manual that could not work: they interrupt at the end of the block, not of
+// each row; the frame index is the gap between rows plus one, because it counts from the last byte of a row; and elements are small enough for the gap to be a multiple of them.
 //
 // Left out: cyclic and slave transfers (hardware requests), linked lists of descriptors (OMAP36xx), polled descriptors, several channels, pause and terminate.
 package dmaengine

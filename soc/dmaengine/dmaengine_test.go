@@ -160,6 +160,7 @@ func TestACopyWritesTheWholeTargetAndSignalsItsFence(t *testing.T) {
 		equal(t, "statistics", r.engine.Stats(), Stats{Copies: 1, Descriptors: uint64(want), Bytes: bytes})
 		equal(t, "interrupts", r.Core.Stats().Interrupts, uint64(want))
 		equal(t, "lines of the source written", r.writtenBy(master, src), 0)
+		equal(t, "status left", r.dev.Status(channel), 0)
 		equal(t, "bytes read", r.dev.Stats().BytesRead, uint64(bytes))
 		equal(t, "violations", len(r.seen), 0)
 		r.engine.ResetStats()

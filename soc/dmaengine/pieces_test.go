@@ -109,6 +109,10 @@ func TestACopyIsCutWhereARunEnds(t *testing.T) {
 		{"but not across runs", []memory.Run{{Addr: a, Bytes: 200}, {Addr: a + 500, Bytes: 300}}, one(b), Layout{64, 5, 100}, Layout{64, 5, 64}, []piece{
 			{a, b, 64, 2, 100, 64}, {a + 500, b + 128, 64, 3, 100, 64},
 		}},
+		{"a run may end with the last row", []memory.Run{{Addr: a, Bytes: 164}, {Addr: a + 500, Bytes: 164}}, one(b), Layout{64, 2, 100}, Layout{64, 2, 70}, []piece{{a, b, 64, 2, 100, 70}}},
+		{"more rows than a block has frames", one(a), one(b), Layout{4, 70000, 8}, Layout{4, 70000, 4}, []piece{
+			{a, b, 4, 65535, 8, 4}, {a + 65535*8, b + 65535*4, 4, 4465, 8, 4},
+		}},
 		{"a row across runs is cut", []memory.Run{{Addr: a, Bytes: 150}, {Addr: a + 500, Bytes: 350}}, one(b), Layout{64, 4, 100}, Layout{64, 4, 64}, []piece{
 			{a, b, 64, 1, 100, 64}, {a + 100, b + 64, 50, 1, 50, 50}, {a + 500, b + 114, 14, 1, 14, 14}, {a + 550, b + 128, 64, 2, 100, 64},
 		}},
@@ -151,6 +155,9 @@ func TestRowsWithGapsTakeADoubleIndex(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("transfer (-want +got):\n%s", diff)
+	}
+	if got := e.transfer(piece{0x8000_0000, 0x9000_0000, 64, 1, 66, 64}); got.Source.Mode != sdma.PostIncrement || got.Element != 4 {
+		t.Errorf("transfer %+v of a single row, whose stride does not matter", got)
 	}
 }
 
