@@ -1,7 +1,9 @@
 package sdma
 
 import (
+	order "cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -457,6 +459,101 @@ func checkRules(t *rapid.T, cfg Config, x Transfer, m *memory) {
 	}
 	if got := m.eng.Now(); got != end {
 		t.Fatalf("block over at %v, want %v", got, end)
+	}
+}
+
+// TestChannelsShareTheFIFOAndKeepTheirBytesApart runs any transfers side by side: each accesses its own bytes in order, no write overtakes its data, and the FIFO never holds more than it can.
+func TestChannelsShareTheFIFOAndKeepTheirBytesApart(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := func(name string, lo, hi int) int { return rapid.IntRange(lo, hi).Draw(t, name) }
+		cfg := omap3()
+		cfg.FIFO = units.Bytes(64 + n("fifo", 0, 200))
+		cfg.ChannelFIFO = units.Bytes(n("limit", 64, int(cfg.FIFO)))
+		cfg.ArbitrationRate = n("rate", 1, 3)
+		m := newMemory(t, cfg)
+		defer m.eng.Close()
+		m.service = sim.Time(n("service", 0, 50_000))
+		m.write = sim.Time(n("write latency", 0, 300_000))
+		var transfers []Transfer
+		for ch := range n("channels", 2, 8) {
+			x := anyTransfer(t)
+			x.Source.Addr += bus.Phys(ch) * (32 << 20)
+			x.Destination.Addr += bus.Phys(ch) * (32 << 20)
+			x.HighRead, x.HighWrite = rapid.Bool().Draw(t, "high read"), rapid.Bool().Draw(t, "high write")
+			transfers = append(transfers, x)
+		}
+		m.start(t, transfers...)
+		if err := m.eng.Run(t.Context(), sim.Never); err != nil {
+			t.Fatal(err)
+		}
+		read, written := make([][]access, len(transfers)), make([][]access, len(transfers))
+		for _, a := range m.log {
+			if a.write {
+				ch := (a.addr - target + 16<<20) / (32 << 20)
+				written[ch] = append(written[ch], a)
+			} else {
+				ch := (a.addr - source + 16<<20) / (32 << 20)
+				read[ch] = append(read[ch], a)
+			}
+		}
+		for ch, x := range transfers {
+			if diff := cmp.Diff(naive(x.Destination, x), bytesOf(written[ch])); diff != "" {
+				t.Fatalf("bytes written by channel %d (-want +got):\n%s", ch, diff)
+			}
+			if x.Fill {
+				continue
+			}
+			if diff := cmp.Diff(naive(x.Source, x), bytesOf(read[ch])); diff != "" {
+				t.Fatalf("bytes read by channel %d (-want +got):\n%s", ch, diff)
+			}
+			checkFlow(t, ch, read[ch], written[ch])
+		}
+		checkLevel(t, int(cfg.FIFO), transfers, read, written)
+	})
+}
+
+// checkFlow fails if a channel writes bytes before they have arrived.
+func checkFlow(t *rapid.T, ch int, reads, writes []access) {
+	have, sum := 0, 0
+	for _, w := range writes {
+		sum += w.n
+		for have < sum {
+			if reads[0].done > w.at {
+				t.Fatalf("channel %d writes at %v what it has at %v", ch, w.at, reads[0].done)
+			}
+			have += reads[0].n
+			reads = reads[1:]
+		}
+	}
+}
+
+// checkLevel fails if the FIFO ever holds more than its size: bytes are in it from the request of their read to the grant of their write.
+func checkLevel(t *rapid.T, size int, transfers []Transfer, read, written [][]access) {
+	type step struct {
+		at sim.Time
+		n  int
+	}
+	var steps []step
+	for ch, x := range transfers {
+		if x.Fill {
+			continue
+		}
+		for _, a := range read[ch] {
+			steps = append(steps, step{a.at, a.n})
+		}
+		for _, a := range written[ch] {
+			steps = append(steps, step{a.grant, -a.n})
+		}
+	}
+	slices.SortStableFunc(steps, func(a, b step) int { return order.Or(int(a.at-b.at), a.n-b.n) }) // what leaves makes room first
+	level := 0
+	for _, s := range steps {
+		if level += s.n; level > size {
+			t.Fatalf("%d bytes in a FIFO of %d at %v", level, size, s.at)
+		}
+	}
+	if level != 0 {
+		t.Fatalf("%d bytes left in the FIFO", level)
 	}
 }
 
