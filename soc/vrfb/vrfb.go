@@ -180,7 +180,9 @@ func (e *Engine) Visible(ctx int, v View) (addr bus.Phys, width, height, stride 
 }
 
 // In tells whether an address lies in a view.
-func In(addr bus.Phys) bool { return addr-lowBase < lowCount*contextBytes || addr-highBase < highCount*contextBytes }
+func In(addr bus.Phys) bool {
+	return addr-lowBase < lowCount*contextBytes || addr-highBase < highCount*contextBytes
+}
 
 // find returns the context and the view of an address in one, and its place there.
 func (e *Engine) find(addr bus.Phys) (c *context, v View, off int) {
