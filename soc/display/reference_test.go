@@ -255,8 +255,8 @@ func TestPipelinesRequestAndShareAsTheRuleSays(t *testing.T) {
 			fr.Window.Width, fr.Window.Height = n("width", 1, panel.Width), n("height", 1, panel.Height)
 			fr.Window.X, fr.Window.Y = n("left", 0, panel.Width-fr.Window.Width), n("top", 0, panel.Height-fr.Window.Height)
 			taps := 0
-			if scaled := fr; p != GFX && n("scale", 0, 2) > 0 {
-				scaled.Width, scaled.Height = n("frame width", 1, 60), n("frame height", 1, 24)
+			if scaled := fr; p != GFX && n("scale", 0, 9) < 9 {
+				scaled.Width, scaled.Height = n("frame width", 1, 60), n("frame height", 2, 24)
 				scaled.Stride = 1000
 				if d.Check(p, scaled) == nil && scaled.scaled() {
 					fr = scaled
