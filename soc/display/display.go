@@ -13,7 +13,7 @@
 // is at or below the low threshold, bursts are requested until it is at or above the high one, each as soon as there is room for all of it, and with no more than
 // the configured number in flight. The fetch of a frame begins at its vsync, when the buffer has been latched and everything in flight has arrived.
 //
-// While one pipeline is active its requests are the port's. Several share the port through a [bus.Mux], which takes GFX before VID1 before VID2 of those whose request is due; the bursts in flight of all
+// While one pipeline is active its requests are the port's, unless they are to be split. Several share the port through a [bus.Mux], which takes GFX before VID1 before VID2 of those whose request is due; the bursts in flight of all
 // together are the configured number. With merged FIFOs a single active pipeline has all three: the low threshold stays, the high one is as far from the top.
 //
 // # Scaling
@@ -38,7 +38,7 @@
 //
 // A burst is late if it is complete after the clock of its first pixel; the first preload bytes must all be there at the frame's first pixel. A run of late bursts is one
 // underflow of its pipeline. The stream stays aligned: late data is dropped on arrival. What has not been granted at the next vsync is abandoned, which is an underflow too, unless the
-// run in which the frame ended has been counted already. A transfer of which a part is on its way then, split by the VRFB, ends first when pipelines share the port.
+// run in which the frame ended has been counted already. A transfer of which a part is on its way then, split by the VRFB, ends first.
 //
 // Everything is computed from byte and clock counts when a burst is granted (see [bus.Source]); only the vsync is an event.
 //
@@ -283,13 +283,13 @@ func (p *pipe) latch(now sim.Time) Vsync {
 	return v
 }
 
-// connect lets the only active pipeline have the port, or all share it.
+// connect lets the only active pipeline have the port, or all share it. A frame in a view goes through the mux in any case: what is split cannot be taken back.
 func (d *Display) connect() {
 	var only *pipe
 	active, stale := 0, false
 	for i := range d.pipes {
 		p := &d.pipes[i]
-		p.route = shared
+		p.direct = false
 		stale = stale || p.stale
 		if p.showing {
 			only = p
@@ -297,15 +297,10 @@ func (d *Display) connect() {
 		}
 	}
 	var source bus.Source = d.mux
-	through := d.rotator != nil
-	if active == 1 && !stale {
-		source, only.route = only, direct
-		if through = vrfb.In(only.frame.Addr); through {
-			only.route = turned
-		}
-	}
-	if through {
-		d.rotator.SetSource(source)
+	switch {
+	case active == 1 && !stale && !vrfb.In(only.frame.Addr):
+		source, only.direct = only, true
+	case d.rotator != nil:
 		source = d.rotator
 	}
 	d.port.SetSource(source)

@@ -17,22 +17,13 @@ type pipe struct {
 	goFlag            bool
 	stats             Stats
 
-	route path
-	lane  *bus.Lane[bus.Phys]
-	stale bool // a transfer of the refresh before is still under way
-	fetch fetch
-	scale scaler
+	lane   *bus.Lane[bus.Phys]
+	direct bool // the only active pipeline, which needs no mux
+	stale  bool // a transfer of the refresh before is still under way
+	fetch  fetch
+	scale  scaler
 	limits
 }
-
-// path is how a pipeline's requests go out.
-type path uint8
-
-const (
-	shared path = iota // through the mux, with others
-	direct             // the only one
-	turned             // the only one, in a view of the VRFB
-)
 
 // limits are the settings that a fetch needs.
 type limits struct {
@@ -185,12 +176,9 @@ func (p *pipe) request() {
 		f.row += bus.Phys(f.stride)
 		f.addr, f.rowLeft = f.row, f.rowBytes
 	}
-	switch p.route {
-	case direct:
+	if p.direct {
 		p.d.port.Issue(at, addr, int(n), bus.Read)
-	case turned:
-		p.d.rotator.Issue(at, addr, int(n), false)
-	default:
+	} else {
 		p.lane.Issue(at, addr, int(n), false)
 	}
 }
@@ -232,21 +220,16 @@ func (p *pipe) abandon(now sim.Time) {
 	d, since := p.d, p.fetch.at
 	switch {
 	case p.stale: // since the vsync before
-	case p.route == shared:
-		if p.lane.Idle() {
-			return
-		}
-		p.stale = !p.lane.Cancel()
-	default:
+	case p.direct:
 		if d.port.Idle() {
 			return
 		}
 		since = d.port.At
-		if p.route == turned {
-			d.rotator.Cancel()
-		} else {
-			d.port.Cancel()
-		}
+		d.port.Cancel()
+	case p.lane.Idle():
+		return
+	default:
+		p.stale = !p.lane.Cancel()
 	}
 	if !p.fetch.late {
 		p.underflow(max(0, now-since), bus.NoMaster)

@@ -1,6 +1,7 @@
 package display
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -31,6 +32,11 @@ func (f *fabric) of(p Pipeline) (log []grant) {
 
 func TestPixelsOutsideTheWindowAreNotFetched(t *testing.T) {
 	f := newDisplay(t, dispc, n900)
+	f.d.OnVsync[VID2] = func(v Vsync) {
+		if want := at(n900, 0, 50, 100); v.FirstPixel != want {
+			t.Errorf("first pixel of the window at %v, want %v", v.FirstPixel, want)
+		}
+	}
 	f.d.Flip(VID2, windowed(VID2, Window{100, 50, 320, 200}))
 	f.d.Start(0)
 	f.run(t, n900.Refresh()-1)
@@ -318,15 +324,34 @@ func TestCheckSaysWhyAPipelineCannotShowAFrame(t *testing.T) {
 }
 
 func TestScalingIsBoundByTheFunctionalClock(t *testing.T) {
-	// 1600 pixels in 400 are four pixels a clock of 24 MHz.
-	fr := Frame{Addr: 0x8000_0000, Width: 1600, Height: 240, Stride: 3200, BytesPerPixel: 2, Window: Window{0, 0, 400, 240}}
-	for clock, want := range map[units.Hertz]string{96_000_000: "", 95_999_999: "it needs a functional clock of 96MHz, and display.clock is 95.999999MHz", 0: "functional clock"} {
+	in32 := reduced
+	in32.BytesPerPixel, in32.Stride = 4, 2*reduced.Stride
+	for _, c := range []struct {
+		name  string
+		frame Frame
+		need  units.Hertz
+	}{
+		{"three taps: four pixels of the frame to one of the window", scaledFrame(1600, 240, Window{0, 0, 400, 240}), 4 * 24_000_000},
+		{"three taps: two to one, and two lines to one", squeezed, 2 * 2 * 24_000_000},
+		{"five taps: two to one", reduced, 2 * 24_000_000},
+		{"five taps: two to one, of 32 bits", in32, 2 * 2 * 24_000_000},
+		{"three taps, enlarged: one to one", enlarged, 24_000_000},
+	} {
 		cfg := dispc
-		cfg.Clock = clock
-		err := newDisplay(t, cfg, n900).d.Check(VID1, fr)
-		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
-			t.Errorf("clock %v: error %v, want %q", clock, err, want)
+		cfg.Clock = c.need
+		if err := newDisplay(t, cfg, n900).d.Check(VID1, c.frame); err != nil {
+			t.Errorf("%s: %v", c.name, err)
 		}
+		cfg.Clock--
+		want := fmt.Sprintf("it needs a functional clock of %v, and display.clock is %v", c.need, cfg.Clock)
+		if err := newDisplay(t, cfg, n900).d.Check(VID1, c.frame); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want one that says %s", c.name, err, want)
+		}
+	}
+	cfg := dispc
+	cfg.Clock = 0
+	if err := newDisplay(t, cfg, n900).d.Check(VID1, enlarged); err == nil {
+		t.Error("a frame is scaled without a clock")
 	}
 }
 

@@ -42,9 +42,9 @@ func TestScaledBytesAreNeededWithTheOutputPixelThatFirstReachesThem(t *testing.T
 		{"reduced, pixel 64 of line 2", reduced, 2*15 + 2, at(n900, 0, 50, 100+31)},
 		// Lines of 1920 bytes are 30 bursts. Line 5 is first reached at n = ceil(4 x 1024 / 1228) = 4, line 6 at ceil(5 x 1024 / 1228) = 5, line 7 at 6 and line 8 at ceil(7168 / 1228) = 6:
 		// lines 7 and 8 share output line 6, 1920 pixels in 800 clocks.
-		{"squeezed, pixel 64 of line 6", squeezed, 6*30 + 2, at(n900, 0, 5, 52)},           // ceil(62 x 1024 / 1228) = 52
-		{"squeezed, pixel 64 of line 7", squeezed, 7*30 + 2, at(n900, 0, 6, 26)},           // 64 x 800 / 1920 = 26.7
-		{"squeezed, pixel 64 of line 8", squeezed, 8*30 + 2, at(n900, 0, 6, 426)},          // (960 + 64) x 800 / 1920 = 426.7
+		{"squeezed, pixel 64 of line 6", squeezed, 6*30 + 2, at(n900, 0, 5, 52)},              // ceil(62 x 1024 / 1228) = 52
+		{"squeezed, pixel 64 of line 7", squeezed, 7*30 + 2, at(n900, 0, 6, 26)},              // 64 x 800 / 1920 = 26.7
+		{"squeezed, pixel 64 of line 8", squeezed, 8*30 + 2, at(n900, 0, 6, 426)},             // (960 + 64) x 800 / 1920 = 426.7
 		{"squeezed, the last burst of line 575", squeezed, 576*30 - 1, at(n900, 0, 479, 773)}, // ceil(574 x 1024 / 1228) = 479, ceil(926 x 1024 / 1228) = 773
 	} {
 		for late, want := range map[sim.Time]uint64{0: 0, 1: 1} {

@@ -34,12 +34,6 @@ func NewPort(p *bus.Port, e *Engine, dev bus.Source) *Port {
 	return t
 }
 
-// SetSource changes who is told about grants.
-func (t *Port) SetSource(s bus.Source) { t.dev = s }
-
-// Idle tells whether nothing is issued.
-func (t *Port) Idle() bool { return t.bus.Idle() }
-
 // Issue offers a transfer of n bytes at time at. In a view it must be whole pixels of one line, within the image. It allocates nothing.
 func (t *Port) Issue(at sim.Time, addr bus.Phys, n int, write bool) {
 	at = max(at, t.done[t.slot])
@@ -87,12 +81,6 @@ func (t *Port) Withdraw() bool {
 	}
 	t.left = 0
 	return true
-}
-
-// Cancel withdraws what is not yet granted. The initiator is not told.
-func (t *Port) Cancel() {
-	t.bus.Cancel()
-	t.left = 0
 }
 
 // Granted continues the transfer. The interconnect calls it.
