@@ -146,16 +146,16 @@ func TestFourQuarterTurnsAreNone(t *testing.T) {
 }
 
 func TestATurnedViewBeginsWithThePadding(t *testing.T) {
-	// 800 pixels of 2 bytes are 50 pages; 470 lines are rounded up to 480. 790 pixels are rounded up to 800.
+	// 800 pixels of 2 bytes are 50 pages; 475 lines are rounded up to 480. 790 pixels are rounded up to 800.
 	e := New()
-	if err := e.Setup(5, Image{Base: 0x8000_0000, Width: 790, Height: 470, BytesPerPixel: 2}); err != nil {
+	if err := e.Setup(5, Image{Base: 0x8000_0000, Width: 790, Height: 475, BytesPerPixel: 2}); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
 		view          View
 		offset        bus.Phys
 		width, height int
-	}{{Upright, 0, 790, 470}, {Turned90, 10 * 2, 470, 790}, {Turned180, (10*2048 + 10) * 2, 790, 470}, {Turned270, 10 * 2048 * 2, 470, 790}} {
+	}{{Upright, 0, 790, 475}, {Turned90, 5 * 2, 475, 790}, {Turned180, (5*2048 + 10) * 2, 790, 475}, {Turned270, 10 * 2048 * 2, 475, 790}} {
 		addr, w, h, stride := e.Visible(5, c.view)
 		if want := bus.Phys(0xe400_0000+int(c.view)*0x100_0000) + c.offset; addr != want || w != c.width || h != c.height || stride != 4096 {
 			t.Errorf("%d degrees: %dx%d at %v, stride %d, want %dx%d at %v, 4096", c.view.Degrees(), w, h, addr, stride, c.width, c.height, want)
@@ -350,8 +350,8 @@ func TestTransfersInFlightAreLimitedAndTheirPartsAreNot(t *testing.T) {
 	line := func(n int) bus.Phys { return Base(0, Turned90) + bus.Phys(4096*n) }
 	want := []sim.Time{0, 0, 500, 600}
 	for n := range want {
-		r.t.Issue(0, line(n), 16, false)
-		for k := range 8 {
+		r.t.Issue(0, line(n), 6, false)
+		for k := range 3 {
 			if a := r.grant(sim.Time(500 + 100*n)); a.At != want[n] {
 				t.Errorf("access %d of transfer %d at %v, want %v", k, n, a.At, want[n])
 			}
