@@ -19,6 +19,7 @@ import (
 	"socsim/soc/dram"
 	"socsim/soc/l3"
 	"socsim/soc/memory"
+	"socsim/soc/vrfb"
 )
 
 // Cache is one level of cache.
@@ -181,7 +182,8 @@ type System struct {
 	Fabric  *l3.Fabric
 	Caches  *cachemodel.Hierarchy
 	Core    *cpu.Core
-	masters []string // names; the index is the bus.Master
+	VRFB    *vrfb.Engine // of the SMS; a display sees its views after SetVRFB
+	masters []string     // names; the index is the bus.Master
 	mark    sim.HandlerID
 }
 
@@ -218,7 +220,7 @@ func New(cfg Config, seed uint64) (*System, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	s := &System{Config: cfg, Engine: sim.New(), masters: []string{"nobody"}}
+	s := &System{Config: cfg, Engine: sim.New(), VRFB: vrfb.New(), masters: []string{"nobody"}}
 	var err error
 	if s.Memory, err = memory.New(cfg.memory(seed)); err != nil {
 		return nil, err
@@ -312,7 +314,7 @@ func (s *System) AddDisplay(name string, panel display.Panel) (*Screen, error) {
 		return nil, err
 	}
 	c := &Screen{Display: d, Name: name, Master: s.master(name)}
-	d.SetPort(s.Fabric.AddPort(cfg.Port(c.Master, cfg.Outstanding), d))
+	d.SetPort(s.Fabric.AddPort(cfg.Port(c.Master, cfg.Outstanding), nil))
 	return c, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"socsim/sim/bus"
 	"socsim/soc"
 	"socsim/soc/cpu"
+	"socsim/soc/display"
 	"socsim/soc/graph"
 	"socsim/soc/memory"
 )
@@ -70,10 +71,12 @@ func (c *collector) frames() uint64 {
 	if screens := c.graph.Screens(); len(screens) > 0 {
 		var displayed, repeated, underflows uint64
 		for _, s := range screens {
-			st := s.Stats()
-			displayed += st.Displayed
-			repeated += st.Repeated
-			underflows += st.Underflows
+			for p := range display.Pipeline(display.Pipelines) {
+				st := s.Stats(p)
+				displayed += st.Displayed
+				repeated += st.Repeated
+				underflows += st.Underflows
+			}
 		}
 		c.count("frames.displayed", "frames", displayed)
 		c.count("frames.repeated", "frames", repeated)

@@ -30,6 +30,7 @@ var inert = map[string]string{
 	"soc.display.fifo":               "the thresholds decide while there is room above the high one",
 	"soc.display.high":               "with bursts of 64 B any level above 960 B ends the refill at the same burst",
 	"soc.display.preload":            "decides only whether a late start counts as an underflow",
+	"soc.display.clock":              "a limit that is checked: of scaling",
 	"soc.gpu.mmu.format":             "another format needs another driver's address space",
 	"soc.isp.mmu.format":             "the same",
 	"soc.l1d.line":                   "all levels share one line size; see the validation",

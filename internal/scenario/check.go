@@ -238,6 +238,9 @@ func (c *checker) checkStage(path string, s graph.Stage) {
 		if s.Panel.Width > in.Size.Width || s.Panel.Height > in.Size.Height {
 			c.errorf(path+".panel", "the panel shows %dx%d pixels, but buffer %q holds %v: make the buffer at least as large", s.Panel.Width, s.Panel.Height, in.Name, in.Size)
 		}
+		if (in.Format == "uyvy" || in.Format == "yuyv") && s.Panel.Width%2 != 0 {
+			c.errorf(path+".panel", "the panel is %d pixels wide, and the display takes YUV 4:2:2 in pairs of pixels: want an even width", s.Panel.Width)
+		}
 		if in.Memory != "contiguous" {
 			c.errorf("buffers."+in.Name+".memory", "the display has no MMU and scans out contiguous memory only: write memory: contiguous")
 		}

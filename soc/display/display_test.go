@@ -25,7 +25,7 @@ func TestPanelOfTheN900RefreshesAt57Hz(t *testing.T) {
 func TestVsyncsDoNotDrift(t *testing.T) {
 	f := newDisplay(t, dispc, n900)
 	var got []Vsync
-	f.d.OnVsync = func(v Vsync) { got = append(got, v) }
+	f.d.OnVsync[GFX] = func(v Vsync) { got = append(got, v) }
 	start := sim.Millisecond
 	f.d.Start(start)
 	f.run(t, 2*sim.Second)
@@ -46,13 +46,13 @@ func TestVsyncsDoNotDrift(t *testing.T) {
 func TestNothingIsScannedBeforeTheFirstFlip(t *testing.T) {
 	f := newDisplay(t, dispc, n900)
 	var got []Vsync
-	f.d.OnVsync = func(v Vsync) { got = append(got, v) }
+	f.d.OnVsync[GFX] = func(v Vsync) { got = append(got, v) }
 	f.d.Start(0)
 	f.run(t, 3*n900.Refresh()-1)
 	if len(f.log) > 0 {
 		t.Errorf("%d bursts without a frame", len(f.log))
 	}
-	if s := f.d.Stats(); s != (Stats{}) {
+	if s := f.d.Stats(GFX); s != (Stats{}) {
 		t.Errorf("counted %+v, want nothing", s)
 	}
 	for _, v := range got {
@@ -69,21 +69,21 @@ func TestFlipIsLatchedAtTheNextVsync(t *testing.T) {
 		fresh                bool
 	}
 	var got []seen
-	f.d.OnVsync = func(v Vsync) { got = append(got, seen{v.Seq, v.Shown.Cookie, v.Released, v.New}) }
+	f.d.OnVsync[GFX] = func(v Vsync) { got = append(got, seen{v.Seq, v.Shown.Cookie, v.Released, v.New}) }
 	flip := func(cookie int) {
 		fr := frame16
 		fr.Cookie = cookie
-		f.d.Flip(fr)
+		f.d.Flip(GFX, fr)
 	}
 	f.d.Start(0)
 	period := n900.Refresh()
 	f.run(t, period/2)
 	flip(10)
-	if !f.d.FlipPending() {
+	if !f.d.FlipPending(GFX) {
 		t.Error("no flip pending before the vsync")
 	}
 	f.run(t, period*3/2)
-	if f.d.FlipPending() {
+	if f.d.FlipPending(GFX) {
 		t.Error("flip pending after the vsync")
 	}
 	f.run(t, period*5/2)
@@ -97,7 +97,7 @@ func TestFlipIsLatchedAtTheNextVsync(t *testing.T) {
 	if d := cmp.Diff(want, got, cmp.AllowUnexported(seen{})); d != "" {
 		t.Errorf("vsyncs (-want +got):\n%s", d)
 	}
-	if s, want := f.d.Stats(), (Stats{Refreshes: 4, Displayed: 3, Repeated: 1}); s != want {
+	if s, want := f.d.Stats(GFX), (Stats{Refreshes: 4, Displayed: 3, Repeated: 1}); s != want {
 		t.Errorf("counted %+v, want %+v", s, want)
 	}
 }
@@ -105,11 +105,11 @@ func TestFlipIsLatchedAtTheNextVsync(t *testing.T) {
 func TestFlipWithinOnVsyncWaitsForTheNextOne(t *testing.T) {
 	f := newDisplay(t, dispc, n900)
 	var shown []int
-	f.d.OnVsync = func(v Vsync) {
+	f.d.OnVsync[GFX] = func(v Vsync) {
 		shown = append(shown, v.Shown.Cookie)
 		fr := frame16
 		fr.Cookie = 100 + v.Seq
-		f.d.Flip(fr)
+		f.d.Flip(GFX, fr)
 	}
 	f.d.Start(0)
 	f.run(t, 3*n900.Refresh())
@@ -120,11 +120,11 @@ func TestFlipWithinOnVsyncWaitsForTheNextOne(t *testing.T) {
 
 func TestResetForgetsCountsButNotTheFrame(t *testing.T) {
 	f := newDisplay(t, dispc, n900)
-	f.d.Flip(frame16)
+	f.d.Flip(GFX, frame16)
 	f.d.Start(0)
 	f.stalls = []stall{{5 * sim.Millisecond, 6 * sim.Millisecond}}
 	f.run(t, n900.Refresh()*3/2)
-	if s, want := f.d.Stats(), (Stats{Refreshes: 2, Displayed: 1, Repeated: 1, Underflows: 1}); s != want {
+	if s, want := f.d.Stats(GFX), (Stats{Refreshes: 2, Displayed: 1, Repeated: 1, Underflows: 1}); s != want {
 		t.Errorf("counted %+v, want %+v", s, want)
 	}
 	f.d.ResetStats()
@@ -132,7 +132,7 @@ func TestResetForgetsCountsButNotTheFrame(t *testing.T) {
 		t.Error("underflow recorded before the reset is still there")
 	}
 	f.run(t, n900.Refresh()*5/2)
-	if s, want := f.d.Stats(), (Stats{Refreshes: 1, Repeated: 1}); s != want {
+	if s, want := f.d.Stats(GFX), (Stats{Refreshes: 1, Repeated: 1}); s != want {
 		t.Errorf("counted %+v after the reset, want %+v", s, want)
 	}
 }
@@ -145,7 +145,7 @@ func TestFlipPanicsOnAFrameThatCannotBeScanned(t *testing.T) {
 					t.Errorf("%+v: no panic", fr)
 				}
 			}()
-			newDisplay(t, dispc, n900).d.Flip(fr)
+			newDisplay(t, dispc, n900).d.Flip(GFX, fr)
 		}()
 	}
 }
@@ -190,7 +190,7 @@ func TestEverySettingHasAnEffect(t *testing.T) {
 		f.latency = 1500 * sim.Nanosecond
 		fr := frame16
 		fr.Stride = 2048
-		f.d.Flip(fr)
+		f.d.Flip(GFX, fr)
 		f.d.Start(0)
 		late := at(panel, 0, 0, 0) + 1
 		f.delay = func(n int, _, done sim.Time) sim.Time {
@@ -200,7 +200,7 @@ func TestEverySettingHasAnEffect(t *testing.T) {
 			return done
 		}
 		f.run(t, 2*panel.Refresh()-1)
-		o := outcome{f.d.Stats().Underflows, len(f.log), f.last, 0}
+		o := outcome{f.d.Stats(GFX).Underflows, len(f.log), f.last, 0}
 		for _, g := range f.log {
 			o.sum += g.at
 		}
@@ -240,7 +240,7 @@ func BenchmarkBursts(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			f := newDisplay(b, dispc, n900)
 			f.quiet = true
-			f.d.Flip(c.frame)
+			f.d.Flip(GFX, c.frame)
 			f.d.Start(0)
 			end := sim.Time(0)
 			b.ReportAllocs()
@@ -248,7 +248,7 @@ func BenchmarkBursts(b *testing.B) {
 				end += n900.Refresh()
 				f.run(b, end)
 			}
-			if s := f.d.Stats(); s.Underflows > 0 {
+			if s := f.d.Stats(GFX); s.Underflows > 0 {
 				b.Fatalf("%+v", s)
 			}
 			b.ReportMetric(float64(f.n)/b.Elapsed().Seconds(), "bursts/s")
@@ -257,4 +257,4 @@ func BenchmarkBursts(b *testing.B) {
 	}
 }
 
-var _ bus.Source = (*Display)(nil)
+var _ bus.Source = (*pipe)(nil)

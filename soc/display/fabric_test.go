@@ -12,7 +12,7 @@ import (
 var n900 = Panel{Width: 800, Height: 480, PixelClock: 24_000_000, HFP: 28, HSW: 4, HBP: 24, VFP: 3, VSW: 3, VBP: 4}
 
 // dispc is the FIFO as Linux programs it.
-var dispc = Config{FIFO: 1024, Low: 960, High: 1023, Burst: 64, Outstanding: 4, Preload: 96}
+var dispc = Config{FIFO: 1024, Low: 960, High: 1023, Burst: 64, Outstanding: 4, Preload: 96, Clock: 173_000_000}
 
 // grant is a burst as the interconnect saw it.
 type grant struct {
@@ -85,7 +85,7 @@ func newDisplay(t testing.TB, cfg Config, panel Panel) *fabric {
 		t.Fatal(err)
 	}
 	f := &fabric{eng: eng, d: d, port: bus.Port{Outstanding: bus.MaxOutstanding, Holder: 7}, latency: 200 * sim.Nanosecond}
-	f.port.Connect(&f.wake, new(sim.Time), d)
+	f.port.Connect(&f.wake, new(sim.Time), nil)
 	eng.SetBackground(f)
 	d.SetPort(&f.port)
 	return f

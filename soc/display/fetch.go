@@ -7,16 +7,42 @@ import (
 	"socsim/sim/bus"
 )
 
-// fetch is the position of the present refresh in its frame and the FIFO's state. Byte numbers count the frame's visible bytes in stream order.
+// pipe is a pipeline: its registers and the fetch of the present refresh. It implements [bus.Source].
+type pipe struct {
+	d  *Display
+	id Pipeline
+
+	frame, shadow     Frame // sized
+	showing, shadowOn bool  // enabled
+	goFlag            bool
+	stats             Stats
+
+	lane   *bus.Lane[bus.Phys]
+	direct bool // the only active pipeline, which needs no mux
+	stale  bool // a transfer of the refresh before is still under way
+	fetch  fetch
+	scale  scaler
+	limits
+}
+
+// limits are the settings that a fetch needs.
+type limits struct {
+	burst, fifo, low, high, preload int64
+	outstanding                     int
+	pixelClock                      uint64
+}
+
+// fetch is the position of the present refresh in a pipeline's frame and the FIFO's state. Byte numbers count the frame's visible bytes in stream order.
 type fetch struct {
-	base     int64 // pixel clocks from the display's start to the refresh's vsync
 	bpp      uint32
 	rowBytes int64
 	total    int64 // bytes of the frame
 
 	requested int64    // bytes requested so far, with the burst on the port
-	addr      bus.Phys // of the next burst
+	row, addr bus.Phys // first of the line, and of the next burst
 	rowLeft   int64    // bytes of its line from there on
+	step      int64    // from a pixel to the next, 0 for side by side
+	stride    int64
 
 	in, out cursor // where bytes are requested, and where they leave
 
@@ -38,46 +64,57 @@ type arrival struct {
 }
 
 // edge returns the time of a pixel clock of the present refresh, counted from its vsync.
-func (d *Display) edge(n int64) sim.Time { return d.start + d.clock.Cycles(d.fetch.base+n) }
+func (d *Display) edge(n int64) sim.Time { return d.start + d.clock.Cycles(d.base+n) }
 
-// consumed returns the time at which the pixel of byte b leaves. A caller that goes through the frame keeps a cursor, and all but the first byte of a line cost one division of
-// 64 bits.
-func (d *Display) consumed(c *cursor, b int64) sim.Time {
+// consumed returns the time at which byte b leaves the FIFO. A caller that goes through the frame keeps a cursor, and all but the first byte of a line cost one division of
+// 64 bits; two if it is scaled.
+func (p *pipe) consumed(c *cursor, b int64) sim.Time {
 	if b < c.from || b >= c.to {
-		d.seek(c, b)
+		p.seek(c, b)
 	}
-	pixel := uint64(uint32(b-c.from) / d.fetch.bpp)
-	return c.at + sim.Time((c.rest+pixel*uint64(sim.Second))/uint64(d.panel.PixelClock))
+	clocks := uint64(uint32(b-c.from) / p.fetch.bpp)
+	if p.scale.on {
+		clocks = uint64(p.scale.clocks(c, int64(clocks)))
+	}
+	return c.at + sim.Time((c.rest+clocks*uint64(sim.Second))/p.pixelClock)
 }
 
-// cursor is a line of the present refresh: its bytes, and when its first pixel leaves, exactly: at and rest / PixelClock picoseconds. The zero cursor is of no line.
+// cursor is a line of the present refresh: its bytes, and when its first pixel leaves or, of a scaled frame, could leave, exactly: at and rest / PixelClock picoseconds. The zero cursor is of no line.
 type cursor struct {
 	from, to int64
 	at       sim.Time
 	rest     uint64
+	// Of a scaled line that does not pass in step with the window: pixel x passes (before + x) x span / all clocks later. span is 0 for others.
+	before, all, span int64
 }
 
 // seek moves the cursor to the line of byte b.
-func (d *Display) seek(c *cursor, b int64) {
-	f := &d.fetch
+func (p *pipe) seek(c *cursor, b int64) {
+	f, d := &p.fetch, p.d
 	line := b / f.rowBytes
 	c.from = line * f.rowBytes
 	c.to = c.from + f.rowBytes
-	hi, lo := bits.Mul64(uint64(f.base+d.panel.pixel(int(line))), uint64(sim.Second))
-	ps, rest := bits.Div64(hi, lo, uint64(d.panel.PixelClock))
+	clock := int64(p.frame.Window.X)
+	if p.scale.on {
+		out, n := p.scale.line(c, line)
+		line, clock = out, clock+n
+	}
+	clock += d.panel.pixel(p.frame.Window.Y + int(line))
+	hi, lo := bits.Mul64(uint64(d.base+clock), uint64(sim.Second))
+	ps, rest := bits.Div64(hi, lo, p.pixelClock)
 	c.at, c.rest = d.start+sim.Time(ps), rest
 }
 
 // freed returns the earliest time at which the FIFO holds none of the first n bytes of the frame: all have been granted, have arrived and their pixels have left. Of bursts
 // older than those in flight the arrival is not looked at: it is not after the last request.
-func (d *Display) freed(n int64) sim.Time {
+func (p *pipe) freed(n int64) sim.Time {
 	if n <= 0 {
 		return 0
 	}
-	f := &d.fetch
-	t := d.consumed(&f.out, n-1)
+	f := &p.fetch
+	t := p.consumed(&f.out, n-1)
 	if f.last > t {
-		for i := range f.flight[:d.cfg.Outstanding] {
+		for i := range f.flight[:p.outstanding] {
 			if a := &f.flight[i]; a.first < n {
 				t = max(t, a.done)
 			}
@@ -86,58 +123,75 @@ func (d *Display) freed(n int64) sim.Time {
 	return t
 }
 
-// beginFetch starts fetching the frame at its vsync, into an empty FIFO.
-func (d *Display) beginFetch(vsync sim.Time) {
-	f := &d.fetch
-	f.bpp = uint32(d.frame.BytesPerPixel)
-	f.rowBytes = int64(d.panel.Width) * int64(f.bpp)
-	f.total = f.rowBytes * int64(d.panel.Height)
+// begin starts fetching the frame at its vsync, into an empty FIFO, when all that is in flight has arrived.
+func (p *pipe) begin(vsync sim.Time) {
+	f, fr := &p.fetch, &p.frame
+	f.bpp = uint32(fr.BytesPerPixel)
+	f.rowBytes = int64(fr.Width) * int64(f.bpp)
+	f.total = f.rowBytes * int64(fr.Height)
 	f.requested = 0
 	f.in, f.out = cursor{}, cursor{}
-	f.addr, f.rowLeft = d.frame.Addr, f.rowBytes
+	f.row, f.addr, f.rowLeft = fr.Addr, fr.Addr, f.rowBytes
+	f.step, f.stride = int64(fr.PixelStep), int64(fr.Stride)
 	f.at = max(vsync, f.last)
 	f.refilling, f.late = true, false
-	d.request()
+	if p.stale {
+		f.deadline = p.consumed(&f.in, 0)
+		return
+	}
+	p.request()
 }
 
 // request puts the next burst on the port, for the time at which the FIFO asks for it.
-func (d *Display) request() {
-	f := &d.fetch
+func (p *pipe) request() {
+	f := &p.fetch
 	if f.requested == f.total {
 		return
 	}
-	n := min(int64(d.cfg.Burst)-int64(f.addr)%int64(d.cfg.Burst), f.rowLeft)
-	free := f.requested + n - int64(d.cfg.FIFO)
-	if !f.refilling {
-		free = max(free, f.requested-int64(d.cfg.Low))
+	n, step := int64(f.bpp), f.step
+	if step == 0 {
+		n = min(p.burst-int64(f.addr)&(p.burst-1), f.rowLeft)
+		step = n
 	}
-	at := max(f.at, f.flight[f.slot].done, d.freed(free))
+	free := f.requested + n - p.fifo
+	if !f.refilling {
+		free = max(free, f.requested-p.low)
+	}
+	at := max(f.at, f.flight[f.slot].done, p.freed(free))
 
 	f.at, f.first = at, f.requested
-	f.deadline = d.consumed(&f.in, f.first)
-	if f.first < int64(d.cfg.Preload) {
-		f.deadline = d.consumed(&f.in, 0)
+	f.deadline = p.consumed(&f.in, f.first)
+	if f.first < p.preload {
+		f.deadline = p.consumed(&f.in, 0)
 	}
 	f.requested += n
 	// The level is below high once so many bytes have been freed, none of which can be this burst's.
-	above := f.requested - int64(d.cfg.High) + 1
-	f.refilling = above <= f.first && d.freed(above) <= at
+	above := f.requested - p.high + 1
+	f.refilling = above <= f.first && p.freed(above) <= at
 
 	addr := f.addr
-	f.addr += bus.Phys(n)
+	f.addr += bus.Phys(step)
 	f.rowLeft -= n
 	if f.rowLeft == 0 {
-		f.addr += bus.Phys(int64(d.frame.Stride) - f.rowBytes)
-		f.rowLeft = f.rowBytes
+		f.row += bus.Phys(f.stride)
+		f.addr, f.rowLeft = f.row, f.rowBytes
 	}
-	d.port.Issue(at, addr, int(n), bus.Read)
+	if p.direct {
+		p.d.port.Issue(at, addr, int(n), bus.Read)
+	} else {
+		p.lane.Issue(at, addr, int(n), false)
+	}
 }
 
-// Granted judges whether the burst is in time and requests the next. The interconnect calls it.
-func (d *Display) Granted(p *bus.Port, done sim.Time) {
-	f := &d.fetch
+// Granted judges whether the burst is in time and requests the next. The interconnect calls it, or the mux.
+func (p *pipe) Granted(port *bus.Port, done sim.Time) {
+	f := &p.fetch
+	if p.stale {
+		p.arrived(done)
+		return
+	}
 	f.flight[f.slot] = arrival{f.first, done}
-	if f.slot++; f.slot == d.cfg.Outstanding {
+	if f.slot++; f.slot == p.outstanding {
 		f.slot = 0
 	}
 	f.last = max(f.last, done)
@@ -145,27 +199,48 @@ func (d *Display) Granted(p *bus.Port, done sim.Time) {
 		f.late = false
 	} else if !f.late {
 		f.late = true
-		d.underflow(p.Waited, p.Holder)
+		p.underflow(port.Waited, port.Holder)
 	}
-	d.request()
+	p.request()
+}
+
+// arrived ends the transfer that could not be taken back at the vsync, and lets the present frame's fetch begin. Its data is dropped.
+func (p *pipe) arrived(done sim.Time) {
+	f := &p.fetch
+	p.stale = false
+	f.last = max(f.last, done)
+	f.at = max(f.at, f.last)
+	if p.showing {
+		p.request()
+	}
 }
 
 // abandon gives up, at the next vsync, what has not been granted of the present frame.
-func (d *Display) abandon(now sim.Time) {
-	if d.port.Idle() {
+func (p *pipe) abandon(now sim.Time) {
+	d, since := p.d, p.fetch.at
+	switch {
+	case p.stale: // since the vsync before
+	case p.direct:
+		if d.port.Idle() {
+			return
+		}
+		since = d.port.At
+		d.port.Cancel()
+	case p.lane.Idle():
 		return
+	default:
+		p.stale = !p.lane.Cancel()
 	}
-	waited := max(0, now-d.port.At)
-	d.port.Cancel()
-	if !d.fetch.late {
-		d.underflow(waited, bus.NoMaster)
+	if !p.fetch.late {
+		p.underflow(max(0, now-since), bus.NoMaster)
 	}
 }
 
 // underflow counts and records that the burst on the port is late.
-func (d *Display) underflow(waited sim.Time, holder bus.Master) {
-	d.stats.Underflows++
+func (p *pipe) underflow(waited sim.Time, holder bus.Master) {
+	d := p.d
+	p.stats.Underflows++
 	if len(d.records) < MaxRecords {
-		d.records = append(d.records, Underflow{Seq: int(d.seq), At: d.fetch.deadline, Waited: waited, Holder: holder})
+		d.records = append(d.records, Underflow{Pipeline: p.id, Seq: int(d.seq), At: p.fetch.deadline, Waited: waited, Holder: holder})
 	}
 }

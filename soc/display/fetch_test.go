@@ -17,7 +17,7 @@ var small = Panel{Width: 45, Height: 12, PixelClock: 10_000_000, HFP: 3, HSW: 2,
 // oneRefresh scans the frame once, from time 0.
 func (f *fabric) oneRefresh(t testing.TB, fr Frame) {
 	t.Helper()
-	f.d.Flip(fr)
+	f.d.Flip(GFX, fr)
 	f.d.Start(0)
 	f.run(t, f.d.panel.Refresh()-1)
 }
@@ -55,7 +55,7 @@ func TestEveryVisibleByteIsReadOnceInOrder(t *testing.T) {
 		if c.bursts > 0 && len(f.log) != c.bursts {
 			t.Errorf("%+v: %d bursts, want %d", c.frame, len(f.log), c.bursts)
 		}
-		if s := f.d.Stats(); s.Underflows > 0 {
+		if s := f.d.Stats(GFX); s.Underflows > 0 {
 			t.Errorf("%+v: %d underflows on an idle bus", c.frame, s.Underflows)
 		}
 	}
@@ -63,7 +63,7 @@ func TestEveryVisibleByteIsReadOnceInOrder(t *testing.T) {
 
 func TestFetchBeginsAtTheVsyncAndStopsWhenTheFIFOIsFull(t *testing.T) {
 	f := newDisplay(t, dispc, n900)
-	f.d.Flip(frame16)
+	f.d.Flip(GFX, frame16)
 	f.d.Start(0)
 	f.run(t, at(n900, 0, 0, 0)-1)
 	if len(f.log) != 16 || f.log[0].at != 0 {
@@ -138,7 +138,7 @@ func TestBurstThatArrivesWithItsPixelIsInTime(t *testing.T) {
 		f := newDisplay(t, dispc, n900)
 		f.delayBurst(85, c.done)
 		f.oneRefresh(t, frame16)
-		if got := f.d.Stats().Underflows; got != c.want {
+		if got := f.d.Stats(GFX).Underflows; got != c.want {
 			t.Errorf("%v against its pixel: %d underflows, want %d", c.done-due, got, c.want)
 		}
 		if c.want == 1 {
@@ -162,7 +162,7 @@ func TestPreloadMustBeThereAtTheFirstPixel(t *testing.T) {
 		f := newDisplay(t, cfg, n900)
 		f.delayBurst(1, c.done)
 		f.oneRefresh(t, frame16)
-		if got := f.d.Stats().Underflows; got != c.want {
+		if got := f.d.Stats(GFX).Underflows; got != c.want {
 			t.Errorf("preload of %d, done %v after the first pixel: %d underflows, want %d", c.preload, c.done-first, got, c.want)
 		}
 	}
@@ -173,8 +173,8 @@ func TestConsecutiveLateBurstsAreOneUnderflow(t *testing.T) {
 	f.stalls = []stall{{4 * sim.Millisecond, 4100 * sim.Microsecond}, {8 * sim.Millisecond, 8100 * sim.Microsecond}}
 	f.oneRefresh(t, frame16)
 	rec := f.d.Underflows()
-	if f.d.Stats().Underflows != 2 || len(rec) != 2 {
-		t.Fatalf("%d underflows, %d recorded, want 2 for two stalls", f.d.Stats().Underflows, len(rec))
+	if f.d.Stats(GFX).Underflows != 2 || len(rec) != 2 {
+		t.Fatalf("%d underflows, %d recorded, want 2 for two stalls", f.d.Stats(GFX).Underflows, len(rec))
 	}
 	for i, s := range f.stalls {
 		// 1024 bytes of FIFO are 21.3 us of pixels, perhaps with a horizontal blank of 2.3 us between.
@@ -206,7 +206,7 @@ func TestStreamStaysAlignedAfterALongStall(t *testing.T) {
 
 func TestFetchNotFinishedAtTheNextVsyncIsAbandoned(t *testing.T) {
 	f := newDisplay(t, dispc, n900)
-	f.d.Flip(frame16)
+	f.d.Flip(GFX, frame16)
 	f.d.Start(0)
 	period := n900.Refresh()
 	last := at(n900, 0, 479, 0) // the last line's bursts are never granted
@@ -235,7 +235,7 @@ func TestAbandonedFetchOfALateFrameIsTheSameUnderflow(t *testing.T) {
 	f.latency = 40 * sim.Microsecond // 4 x 64 B each 40 us is 6.4 MB/s of the 46 needed
 	f.oneRefresh(t, frame16)
 	f.run(t, n900.Refresh())
-	if got := f.d.Stats().Underflows; got != 1 {
+	if got := f.d.Stats(GFX).Underflows; got != 1 {
 		t.Errorf("%d underflows in a frame that is late throughout, want 1", got)
 	}
 }
@@ -245,7 +245,7 @@ func TestEachRefreshHasUnderflowsOfItsOwn(t *testing.T) {
 	f.latency = sim.Millisecond // the first burst of a refresh is late already
 	f.oneRefresh(t, frame16)
 	f.run(t, 3*n900.Refresh())
-	if got := f.d.Stats().Underflows; got != 3 {
+	if got := f.d.Stats(GFX).Underflows; got != 3 {
 		t.Errorf("%d underflows in three refreshes that are late throughout, want 3", got)
 	}
 }
@@ -253,10 +253,10 @@ func TestEachRefreshHasUnderflowsOfItsOwn(t *testing.T) {
 func TestDeadBusUnderflowsOnceARefresh(t *testing.T) {
 	f := newDisplay(t, dispc, n900)
 	f.dead = true
-	f.d.Flip(frame16)
+	f.d.Flip(GFX, frame16)
 	f.d.Start(0)
 	f.run(t, 5*n900.Refresh()+sim.Microsecond)
-	if s, want := f.d.Stats(), (Stats{Refreshes: 6, Displayed: 1, Repeated: 5, Underflows: 5}); s != want {
+	if s, want := f.d.Stats(GFX), (Stats{Refreshes: 6, Displayed: 1, Repeated: 5, Underflows: 5}); s != want {
 		t.Errorf("counted %+v, want %+v", s, want)
 	}
 	if f.port.Idle() {
@@ -268,7 +268,7 @@ func TestNextFetchWaitsForWhatIsInFlightAtTheVsync(t *testing.T) {
 	f := newDisplay(t, dispc, n900)
 	period := n900.Refresh()
 	f.delayBurst(25*480-1, period+300*sim.Nanosecond)
-	f.d.Flip(frame16)
+	f.d.Flip(GFX, frame16)
 	f.d.Start(0)
 	f.run(t, period+sim.Microsecond)
 	if got, want := f.log[25*480].at, period+300*sim.Nanosecond; got != want {
@@ -279,10 +279,10 @@ func TestNextFetchWaitsForWhatIsInFlightAtTheVsync(t *testing.T) {
 func TestRecordsAreBoundedAndCountsAreNot(t *testing.T) {
 	f := newDisplay(t, dispc, small)
 	f.dead = true
-	f.d.Flip(Frame{Stride: 90, BytesPerPixel: 2})
+	f.d.Flip(GFX, Frame{Stride: 90, BytesPerPixel: 2})
 	f.d.Start(0)
 	f.run(t, 1200*small.Refresh()+sim.Microsecond)
-	if n, r := f.d.Stats().Underflows, len(f.d.Underflows()); n != 1200 || r != MaxRecords {
+	if n, r := f.d.Stats(GFX).Underflows, len(f.d.Underflows()); n != 1200 || r != MaxRecords {
 		t.Errorf("%d counted and %d recorded, want 1200 and %d", n, r, MaxRecords)
 	}
 }
@@ -313,16 +313,16 @@ func TestRequestsAreAsEarlyAsTheRuleAllows(t *testing.T) {
 			t.Fatal(err)
 		}
 		f := &fabric{eng: eng, d: d, port: bus.Port{Outstanding: bus.MaxOutstanding}}
-		f.port.Connect(&f.wake, new(sim.Time), d)
+		f.port.Connect(&f.wake, new(sim.Time), nil)
 		eng.SetBackground(f)
 		d.SetPort(&f.port)
 		f.delay = func(i int, at, _ sim.Time) sim.Time { return at + latency[i%len(latency)] }
-		d.Flip(fr)
+		d.Flip(GFX, fr)
 		d.Start(0)
 		if err := eng.Run(t.Context(), panel.Refresh()-1); err != nil {
 			t.Fatal(err)
 		}
-		checkRule(t, cfg, panel, bpp, f.log, d.Stats().Underflows)
+		checkRule(t, cfg, panel, bpp, f.log, d.Stats(GFX).Underflows)
 	})
 }
 

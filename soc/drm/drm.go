@@ -58,6 +58,7 @@ func (i *Physical) UnmapBuffer(*cpu.Thread, *dmabuf.Buffer, bus.Addr) error { re
 // Surface describes the image in a buffer.
 type Surface struct {
 	Width, Height, BytesPerPixel, Stride int
+	YUV                                  bool // 4:2:2
 }
 
 // Renderer is the driver of a GPU.
@@ -122,9 +123,10 @@ func surface(at *dmabuf.Attachment, s Surface) gpu.Surface {
 	}
 }
 
-// Flipper is the driver of a display controller.
+// Flipper is the driver of a pipeline of a display controller, which shows frames on the whole panel.
 type Flipper struct {
 	screen *soc.Screen
+	pipe   display.Pipeline
 	irq    *cpu.Thread
 	wait   cpu.WaitQueue
 	// OnFlip, if set, is called by an event at each vsync that shows a new frame.
@@ -132,14 +134,14 @@ type Flipper struct {
 }
 
 // NewFlipper returns the driver and installs its interrupt handler.
-func NewFlipper(core *cpu.Core, s *soc.Screen) *Flipper {
-	f := &Flipper{screen: s}
+func NewFlipper(core *cpu.Core, s *soc.Screen, p display.Pipeline) *Flipper {
+	f := &Flipper{screen: s, pipe: p}
 	f.irq = core.SpawnIRQ(s.Name+" irq", func(t *cpu.Thread) {
 		t.MMIO(1, 1)
 		t.Settle()
 		f.wait.WakeAll()
 	})
-	s.OnVsync = func(v display.Vsync) {
+	s.OnVsync[p] = func(v display.Vsync) {
 		if v.New {
 			if f.OnFlip != nil {
 				f.OnFlip(v)
@@ -150,15 +152,15 @@ func NewFlipper(core *cpu.Core, s *soc.Screen) *Flipper {
 	return f
 }
 
-// Flip shows the buffer from the next vsync on. It waits for the buffer's write fence first and returns when the flip has taken effect.
+// Flip shows the buffer, as large as the panel, from the next vsync on. It waits for the buffer's write fence first and returns when the flip has taken effect.
 func (f *Flipper) Flip(t *cpu.Thread, at *dmabuf.Attachment, s Surface, cookie int) {
 	t.Syscall(func() {
 		at.Buffer.Resv.Wait(t, false)
 		at.Use()
 		t.MMIO(0, 3)
 		t.Settle()
-		f.screen.Flip(display.Frame{Addr: bus.Phys(at.Addr), Stride: s.Stride, BytesPerPixel: s.BytesPerPixel, Cookie: cookie})
-		for f.screen.FlipPending() {
+		f.screen.Flip(f.pipe, display.Frame{Addr: bus.Phys(at.Addr), Stride: s.Stride, BytesPerPixel: s.BytesPerPixel, YUV: s.YUV, Cookie: cookie})
+		for f.screen.FlipPending(f.pipe) {
 			f.wait.Wait(t)
 			t.Settle()
 		}

@@ -64,7 +64,7 @@ func newRig(tb testing.TB) *rig {
 	r.screen, err = sys.AddDisplay("panel", panel)
 	must(err)
 	r.alloc = dmabuf.NewAllocator(dmaapi.New(sys.Core, profile, r, nil))
-	r.renderer, r.flipper = NewRenderer(sys.Core, r.gpu), NewFlipper(sys.Core, r.screen)
+	r.renderer, r.flipper = NewRenderer(sys.Core, r.gpu), NewFlipper(sys.Core, r.screen, display.GFX)
 	r.run(func(t *cpu.Thread) {
 		r.domain, err = dmaapi.NewDomain(t, dmaapi.DomainConfig{
 			Device: "gpu", MMU: r.gpu.MMU, Entries: sys.Config.GPU.MMU.Entries, Format: iommu.SGX, Base: 1 << 20, Size: 64 << 20,
@@ -295,8 +295,8 @@ func TestAFlipReturnsWhenTheFrameIsOnThePanel(t *testing.T) {
 			}
 		}
 	})
-	equal(t, "underflows", r.screen.Stats().Underflows, 0)
-	equal(t, "displayed", r.screen.Stats().Displayed, 3)
+	equal(t, "underflows", r.screen.Stats(display.GFX).Underflows, 0)
+	equal(t, "displayed", r.screen.Stats(display.GFX).Displayed, 3)
 }
 
 func TestAFlipWaitsForTheWriterOfItsBuffer(t *testing.T) {

@@ -288,7 +288,7 @@ func (st *stage) openDevice(t *cpu.Thread) error {
 		st.renderer = drm.NewRenderer(core, st.graphics)
 	case Display:
 		st.importer = &drm.Physical{Name: st.cfg.Name}
-		st.flipper = drm.NewFlipper(core, st.screen)
+		st.flipper = drm.NewFlipper(core, st.screen, st.pipeline())
 		st.flipper.OnFlip = st.flipped
 	}
 	return err
@@ -464,8 +464,19 @@ func (st *stage) runGPU(t *cpu.Thread) {
 
 func (s *set) surface() drm.Surface {
 	return drm.Surface{
-		Width: s.cfg.Size.Width, Height: s.cfg.Size.Height, BytesPerPixel: s.cfg.Format.BytesPerPixel(), Stride: s.cfg.Stride(),
+		Width: s.cfg.Size.Width, Height: s.cfg.Size.Height, BytesPerPixel: s.cfg.Format.BytesPerPixel(), Stride: s.cfg.Stride(), YUV: s.yuv(),
 	}
+}
+
+// yuv tells whether the buffers hold YUV 4:2:2.
+func (s *set) yuv() bool { return s.cfg.Format == "uyvy" || s.cfg.Format == "yuyv" }
+
+// pipeline is the one that takes the input's format.
+func (st *stage) pipeline() display.Pipeline {
+	if st.in.yuv() {
+		return display.VID1
+	}
+	return display.GFX
 }
 
 // runDisplay flips to each frame and releases the one shown before.
