@@ -39,7 +39,7 @@ type DomainConfig struct {
 // NewDomain allocates the first-level table and attaches the MMU to it, on behalf of t.
 func NewDomain(t *cpu.Thread, c DomainConfig) (*Domain, error) {
 	d := &Domain{
-		device: c.Device, core: t.Core(), mmu: c.MMU, entries: c.Entries, format: c.Format, space: iommu.NewSpace(c.Base, c.Size),
+		device: c.Device, core: t.Core(), mmu: c.MMU, entries: c.Entries, format: c.Format, space: iommu.NewSpace(c.Base, c.Size, iommu.FirstFit),
 		maps: map[bus.Addr]*memory.Region{},
 	}
 	old := t.Enter(cpu.Driver)
