@@ -56,10 +56,13 @@ type flat struct {
 	next  bus.Phys
 }
 
-func (m *flat) Load(pa bus.Phys) uint32     { return m.words[pa/4] }
-func (m *flat) LoadWord(pa bus.Phys) uint32 { return m.words[pa/4] }
-func (m *flat) Store(pa bus.Phys, v uint32) { m.words[pa/4] = v }
-func (m *flat) Clean(bus.Phys, int)         {}
+func (m *flat) Load(pa bus.Phys) uint32        { return m.words[pa/4] }
+func (m *flat) LoadWord(pa bus.Phys) uint32    { return m.words[pa/4] }
+func (m *flat) CurrentWord(pa bus.Phys) uint32 { return m.words[pa/4] }
+func (m *flat) Contains(pa bus.Phys) bool      { return int(pa/4) < len(m.words) }
+func (m *flat) Now() sim.Time                  { return 0 }
+func (m *flat) Store(pa bus.Phys, v uint32)    { m.words[pa/4] = v }
+func (m *flat) Clean(bus.Phys, int)            {}
 
 func (m *flat) AllocTable(bytes, align int) (bus.Phys, error) {
 	base := (m.next + bus.Phys(align) - 1) &^ (bus.Phys(align) - 1)
@@ -106,7 +109,7 @@ func BenchmarkPortIssue(b *testing.B) {
 				port.Issue(fb.free, bus.IOVA(i*256&(frame-1)), 256, true)
 				fb.run()
 			}
-			if f := m.Counters().Faults; f != 0 {
+			if f := m.Counters().Faults.Total(); f != 0 {
 				b.Fatalf("%d faults", f)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N), "ns/transfer")

@@ -259,7 +259,7 @@ func TestAllocationFailureIsReported(t *testing.T) {
 	if _, err := NewPageTable(OMAP, m); err == nil {
 		t.Error("no error for the first level")
 	}
-	if _, err := NewPageTable("smmu", m); err == nil {
+	if _, err := NewPageTable("vax", m); err == nil {
 		t.Error("no error for an unknown format")
 	}
 }
@@ -281,7 +281,7 @@ func TestLargestPageTakesTheLargestThatFits(t *testing.T) {
 		{OMAP, 0, 0, 4<<10 - 1, 0},
 		{OMAP, 0x800, 0, 64 << 10, 0},
 		{SGX, 0, 0, 64 << 20, 4 << 10},
-		{"smmu", 0, 0, 64 << 20, 0},
+		{"vax", 0, 0, 64 << 20, 0},
 	} {
 		if got := LargestPage(c.f, c.va, c.pa, c.left); got != c.want {
 			t.Errorf("LargestPage(%s, %v, %v, %#x) = %d, want %d", c.f, c.va, c.pa, c.left, got, c.want)

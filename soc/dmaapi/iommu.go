@@ -155,6 +155,8 @@ func (w *tableWriter) Store(pa bus.Phys, v uint32) {
 	w.access(pa, true)
 }
 
+func (w *tableWriter) Now() sim.Time { return w.t.Now() }
+
 func (w *tableWriter) Clean(pa bus.Phys, n int) {
 	w.t.MaintainRange(cpu.Pass{Op: cachemodel.Clean}, []memory.Run{{Addr: pa, Bytes: n}})
 }
