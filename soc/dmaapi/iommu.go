@@ -129,7 +129,7 @@ func (d *Domain) Detach(t *cpu.Thread) error {
 	defer t.Leave(old)
 	w := d.begin(t)
 	d.lock(t)
-	defer d.unlock()
+	defer d.unlock(w.t)
 	d.table.Clear(w)
 	w.mmio(d.tlb.detachReads, d.tlb.detachWrites)
 	t.Settle()
@@ -230,7 +230,7 @@ func (d *Domain) enter(t *cpu.Thread, va bus.IOVA, runs []memory.Run, limit int)
 // enterPage maps one page: omap_iopgtable_store_entry.
 func (d *Domain) enterPage(w *work, va bus.IOVA, pa bus.Phys, page int) error {
 	d.lock(w.t)
-	defer d.unlock()
+	defer d.unlock(w.t)
 	if d.driver.Flush && d.tlb.store != nil {
 		d.tlb.store(w, va)
 	}
@@ -288,7 +288,7 @@ func (d *Domain) clear(w *work, at, end bus.IOVA) error {
 // clearPage removes the page at va: iopgtable_clear_entry. It returns the size of the page.
 func (d *Domain) clearPage(w *work, va bus.IOVA) (int, error) {
 	d.lock(w.t)
-	defer d.unlock()
+	defer d.unlock(w.t)
 	_, page, ok := d.table.Lookup(w, va)
 	if !ok {
 		return 0, fmt.Errorf("%s: hole at %v", d.device, va)
@@ -318,11 +318,12 @@ func (d *Domain) lock(t *cpu.Thread) {
 }
 
 // unlock lets the next thread have the tables, and a fault that waited for them.
-func (d *Domain) unlock() {
+func (d *Domain) unlock(t *cpu.Thread) {
 	d.busy = false
 	d.waiters.WakeAll()
 	if d.deferred {
 		d.deferred = false
 		d.irq.Raise()
+		t.Settle() // it is taken here, before the thread has the tables again
 	}
 }
