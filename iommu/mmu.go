@@ -61,7 +61,7 @@ type Counters struct {
 
 // MMU is the hardware of one memory management unit: its TLB and what its walker needs. Several ports may share one.
 type MMU struct {
-	hot   *entry // the entry that hit last, if it is plain
+	front front
 	count Counters
 	ctx   uint16
 
@@ -77,7 +77,6 @@ type MMU struct {
 	victim, lock int // the next entry to replace; entries below lock are never replaced
 	tlb          []entry
 	none         entry
-	hint         [hints]uint8 // where in tlb to look first
 	walks        []walkEntry
 	oldest       int // of walks: the next to replace
 
@@ -108,7 +107,8 @@ func New(cfg Config, clock sim.Clock, mem Memory) (*MMU, error) {
 		return nil, err
 	}
 	m := &MMU{l: l, mem: mem, tlb: make([]entry, cfg.Entries), walks: make([]walkEntry, cfg.WalkCache)}
-	m.hot, m.current = &m.none, m.readCurrent
+	m.current = m.readCurrent
+	m.forget()
 	if cfg.HitCycles > 0 {
 		m.hit = clock.Cycles(int64(cfg.HitCycles))
 	}
@@ -118,7 +118,7 @@ func New(cfg Config, clock sim.Clock, mem Memory) (*MMU, error) {
 // Attach flushes the TLB, points the walker at a first-level table, in context 0, enables translation and lets faults interrupt. What is stalled stays so until Acknowledge.
 func (m *MMU) Attach(root bus.Phys) {
 	m.FlushAll()
-	m.hot = &m.none
+	m.forget()
 	m.root, m.ctx = root, 0
 	m.enabled, m.halted = true, false
 	m.epoch++
@@ -138,7 +138,7 @@ func (m *MMU) SwitchContext(id int, root bus.Phys) {
 	if !m.l.tagged {
 		m.FlushAll()
 	}
-	m.hot = &m.none
+	m.forget()
 	m.root, m.ctx = root, ctx
 	m.epoch++
 }

@@ -23,68 +23,6 @@ func TestConfigRefuses(t *testing.T) {
 	}
 }
 
-func TestEachPageSizeIsOneEntry(t *testing.T) {
-	for _, f := range []Format{OMAP, SGX} {
-		l, _ := f.layout()
-		for _, size := range l.sizes {
-			r := newRig(t, Config{Entries: 8, Format: f})
-			va, pa := bus.IOVA(3*size), bus.Phys(5*size)
-			r.mapPage(t, va, pa, size)
-			if !r.touch(va + bus.IOVA(size/2)) {
-				t.Fatalf("%s %d: fault", f, size)
-			}
-			for _, off := range []int{0, 4, size / 3, size - 1} {
-				got, ok := r.mmu.Lookup(va + bus.IOVA(off))
-				if !ok || got != pa+bus.Phys(off) {
-					t.Errorf("%s %d: offset %#x is at %v, %v", f, size, off, got, ok)
-				}
-			}
-			for _, out := range []bus.IOVA{va - 1, va + bus.IOVA(size)} {
-				if pa, ok := r.mmu.Lookup(out); ok {
-					t.Errorf("%s %d: %v outside the page is at %v", f, size, out, pa)
-				}
-			}
-		}
-	}
-}
-
-func TestWalkReadsOncePerLevel(t *testing.T) {
-	for _, c := range []struct {
-		f     Format
-		size  int
-		reads uint64
-	}{{OMAP, 4 << 10, 2}, {OMAP, 64 << 10, 2}, {OMAP, 1 << 20, 1}, {OMAP, 16 << 20, 1}, {SGX, 4 << 10, 2}} {
-		r := newRig(t, Config{Entries: 8, Format: c.f})
-		r.mapPage(t, bus.IOVA(c.size), 0, c.size)
-		r.touch(bus.IOVA(c.size))
-		if got := r.mmu.Counters(); got != (Counters{Misses: 1, WalkReads: c.reads}) {
-			t.Errorf("%s %d: %+v", c.f, c.size, got)
-		}
-	}
-}
-
-func TestAStaleEntryTranslatesUntilFlushed(t *testing.T) {
-	r := newRig(t, Config{Entries: 8, Format: OMAP})
-	r.mapPage(t, 0x5000, 0x9000, 4<<10)
-	r.touch(0x5000)
-	if err := r.pt.Unmap(r.mem, 0x5000, 4<<10); err != nil {
-		t.Fatal(err)
-	}
-	if pa, ok := r.mmu.Lookup(0x5004); !ok || pa != 0x9004 {
-		t.Fatalf("after unmap without flush: %v, %v", pa, ok)
-	}
-	if !r.touch(0x5008) {
-		t.Fatal("the stale entry faulted")
-	}
-	r.mmu.Flush(0x5fff)
-	if _, ok := r.mmu.Lookup(0x5004); ok {
-		t.Fatal("hit after flush")
-	}
-	if r.touch(0x5004) {
-		t.Error("no fault after unmap and flush")
-	}
-}
-
 func TestTheWalkerSeesOnlyCleanedDescriptors(t *testing.T) {
 	r := newRig(t, Config{Entries: 8, Format: OMAP})
 	r.mem.Store(r.pt.Root()+4*3, 0x8000_0002) // a section, not cleaned

@@ -85,7 +85,7 @@ func (t *Port) translate(at sim.Time) {
 		t.data(at, bus.Phys(t.va), t.left)
 		return
 	}
-	e := m.hot
+	e := m.front.at(uint64(t.va))
 	if uint64(t.va)-e.va >= e.size {
 		var n int
 		if e, n = m.find(uint64(t.va)); n != 1 {

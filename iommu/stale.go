@@ -49,7 +49,6 @@ type Stale struct {
 
 // TableChanged takes note of TLB and walk cache entries that a change of the tables leaves behind. The tables are those of the entries' own first level, whatever context is current.
 func (m *MMU) TableChanged(c Change) {
-	m.hot = &m.none
 	va, end := uint64(c.VA), uint64(c.VA)+uint64(c.Size)
 	if c.Kind == TableRemoved {
 		for i := range m.walks {
@@ -69,6 +68,7 @@ func (m *MMU) TableChanged(c Change) {
 			continue
 		}
 		e.flags |= suspect
+		m.forget()
 		e.when = c.Time
 		e.what = [...]StaleKind{PageEntered: Remapped, PageRemoved: Freed, PageReplaced: Changed}[c.Kind]
 	}

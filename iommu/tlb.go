@@ -33,19 +33,29 @@ type entry struct {
 // plain tells that a use of the entry needs no more than its translation.
 func (e *entry) plain() bool { return e.flags&(suspect|overlapped) == 0 }
 
-// hints is the number of places that remember which entry last translated a page of 4 KiB, a power of two.
-const hints = 64
+// front is a direct mapped table in front of the TLB, by page number: for each page of 4 KiB, which plain entry of the current context last translated it. An entry that is emptied or loaded anew misses
+// there by its address, so that only what makes an entry other than plain has to forget it. It has no counterpart on the chip: it makes the model fast.
+type front [64]*entry
 
-// Lookup looks va up in the TLB as the hardware does for one burst, and counts. It does not walk. An address that several entries translate is a hit in none. The entry that hit last is compared
-// first, inline; then the one that last translated an address with the same low bits of the page number: that is where a hit ends as a rule.
+// at returns the entry to try for va.
+func (f *front) at(va uint64) *entry { return f[va>>pageShift%uint64(len(f))] }
+
+// set has e tried for va.
+func (f *front) set(va uint64, e *entry) { f[va>>pageShift%uint64(len(f))] = e }
+
+// forget has no entry tried.
+func (m *MMU) forget() {
+	for i := range m.front {
+		m.front[i] = &m.none
+	}
+}
+
+// Lookup looks va up in the TLB as the hardware does for one burst, and counts. It does not walk. An address that several entries translate is a hit in none. The entry that
+// translated the page last is tried first, inline.
 func (m *MMU) Lookup(va bus.IOVA) (pa bus.Phys, ok bool) {
-	e := m.hot
+	e := m.front.at(uint64(va))
 	if uint64(va)-e.va >= e.size {
-		var n int
-		if e, n = m.find(uint64(va)); n != 1 {
-			if n == 0 {
-				m.count.Misses++
-			}
+		if e = m.search(va); e == nil {
 			return 0, false
 		}
 	}
@@ -53,26 +63,31 @@ func (m *MMU) Lookup(va bus.IOVA) (pa bus.Phys, ok bool) {
 	return e.pa + bus.Phys(uint64(va)-e.va), true
 }
 
-// find returns the entry that translates va in the current context, and how many do. A plain one becomes the hot one.
-func (m *MMU) find(va uint64) (e *entry, n int) {
-	hint := &m.hint[va>>pageShift%hints]
-	if e = &m.tlb[*hint]; va-e.va < e.size && e.ctx == m.ctx && e.plain() {
-		m.hot = e
-		return e, 1
+// search is find for Lookup: it returns nil, and counts a miss, where there is no hit.
+func (m *MMU) search(va bus.IOVA) *entry {
+	e, n := m.find(uint64(va))
+	switch n {
+	case 0:
+		m.count.Misses++
+	case 1:
+		return e
 	}
-	e = nil
+	return nil
+}
+
+// find returns the first entry that translates va in the current context, and how many do. A plain one, which is the only one, goes to the front.
+func (m *MMU) find(va uint64) (e *entry, n int) {
 	for i := range m.tlb {
 		x := &m.tlb[i]
 		if va-x.va >= x.size || x.ctx != m.ctx {
 			continue
 		}
-		n++
-		if e == nil {
-			e, *hint = x, uint8(i)
-			if x.plain() {
-				m.hot = x
-				break
-			}
+		if x.plain() {
+			m.front.set(va, x)
+			return x, 1
+		}
+		if n++; n == 1 {
+			e = x
 		}
 	}
 	return e, n
@@ -192,22 +207,15 @@ func (m *MMU) install(e entry) *entry {
 		if x := &m.tlb[i]; x.size == e.size && x.va == e.va && x.pa == e.pa && x.ctx == e.ctx {
 			if e.flags&suspect != 0 {
 				x.flags, x.what, x.when = x.flags|suspect, e.what, e.when
-				m.hot = &m.none
-			}
-			if x.plain() {
-				m.hot = x
+				m.forget()
 			}
 			return x
 		}
 	}
 	x := m.put(m.victim, e)
-	m.hint[e.va>>pageShift%hints] = uint8(m.victim)
 	m.victim++
 	if m.victim == len(m.tlb) {
 		m.victim = m.lock
-	}
-	if x.plain() {
-		m.hot = x
 	}
 	return x
 }
@@ -223,12 +231,14 @@ func (m *MMU) put(i int, e entry) *entry {
 			x.flags |= overlapped
 		}
 	}
+	if !x.plain() {
+		m.forget()
+	}
 	return x
 }
 
 // drop empties an entry. What overlapped it alone is plain again.
 func (m *MMU) drop(e *entry) {
-	m.hot = &m.none
 	again := e.flags&overlapped != 0
 	*e = entry{}
 	if !again {
