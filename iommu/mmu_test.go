@@ -16,6 +16,9 @@ func TestConfigRefuses(t *testing.T) {
 		{Config{Entries: MaxEntries + 1, Format: OMAP}, "iommu.entries"},
 		{Config{Entries: 8}, "iommu.format"},
 		{Config{Entries: 8, Format: SGX, HitCycles: -1}, "iommu.hit_cycles"},
+		{Config{Entries: 8, Format: OMAP, WalkCache: 1}, "iommu.walk_cache: 1, but the omap format"},
+		{Config{Entries: 8, Format: SMMU, WalkCache: -1}, "iommu.walk_cache"},
+		{Config{Entries: 8, Format: SMMU, WalkCache: MaxEntries + 1}, "iommu.walk_cache"},
 	} {
 		if _, err := New(c.cfg, l3clock, newTables()); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: error %v, want one with %q", c.cfg, err, c.want)
