@@ -85,17 +85,25 @@ func (t *Port) translate(at sim.Time) {
 		t.data(at, bus.Phys(t.va), t.left)
 		return
 	}
-	e := m.front.at(uint64(t.va))
-	if uint64(t.va)-e.va >= e.size {
-		var n int
-		if e, n = m.find(uint64(t.va)); n != 1 {
-			t.miss(at, n)
-			return
-		}
+	va, n := uint64(t.va), uint64(t.left)
+	e := m.front.at(va)
+	if off := va - e.va; off < e.size && n <= e.size-off {
+		// The common case: a plain entry has all that is left.
+		m.count.Hits += bursts(va, n)
+		t.data(at, e.pa+bus.Phys(off), int(n))
+		return
+	}
+	e, hits := m.find(va)
+	if hits != 1 {
+		t.miss(at, hits)
+		return
 	}
 	m.count.Hits++
 	t.page(at, e)
 }
+
+// bursts returns how many bursts carry n bytes from va on.
+func bursts(va, n uint64) uint64 { return (va+n-1)/bus.BurstBytes - va/bus.BurstBytes + 1 }
 
 // miss goes on where none or several of the entries translate the address.
 func (t *Port) miss(at sim.Time, n int) {
@@ -127,8 +135,7 @@ func (t *Port) page(at sim.Time, e *entry) {
 	if !e.plain() {
 		n = t.doubtful(at, e, n)
 	}
-	first, last := uint64(t.va)/bus.BurstBytes, (uint64(t.va)+uint64(n)-1)/bus.BurstBytes
-	t.mmu.count.Hits += last - first
+	t.mmu.count.Hits += bursts(uint64(t.va), uint64(n)) - 1
 	t.data(at, e.pa+bus.Phys(off), n)
 }
 
