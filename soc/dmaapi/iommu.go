@@ -16,7 +16,7 @@ import (
 //
 // All work costs the calling thread's time. Map and Unmap may be called by several threads: each page is under the domain's lock (the driver's page_table_lock).
 //
-// Left out: the instructions between the accesses; runtime power management; the slab behind second-level tables; the kernel's check of descriptors in the way is [iommu.PageTable]'s, which looks at each.
+// Left out: the instructions between the accesses, runtime power management, and the slab of second-level tables. What the drivers do not do, [iommu.PageTable] does: it loads each descriptor before it stores it, to find what is in the way.
 type Domain struct {
 	device  string
 	core    *cpu.Core

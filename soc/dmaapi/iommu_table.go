@@ -41,8 +41,6 @@ type work struct {
 	cost     Cost
 	clearing bool // descriptors are being zeroed by the clear path
 	start    sim.Time
-	region   *memory.Region // that view maps
-	view     *cpu.Mapping
 }
 
 func (d *Domain) begin(t *cpu.Thread) *work { return &work{d: d, t: t, start: t.Now()} }
@@ -66,10 +64,7 @@ func (w *work) mmio(reads, writes int) {
 func (w *work) access(pa bus.Phys, write bool) {
 	start := w.t.Now()
 	r, off := w.d.core.Memory().Owner(pa)
-	if r != w.region {
-		w.region, w.view = r, w.d.core.KernelMap(r)
-	}
-	w.t.Access(w.view, int(off), wordBytes, cpu.Touch{Write: write, Width: wordBytes})
+	w.t.Access(w.d.core.KernelMap(r), int(off), wordBytes, cpu.Touch{Write: write, Width: wordBytes})
 	w.cost.Table += w.t.Now() - start
 }
 

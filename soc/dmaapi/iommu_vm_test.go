@@ -8,6 +8,7 @@ import (
 
 	"socsim/internal/conf"
 	"socsim/iommu"
+	"socsim/sim"
 	"socsim/sim/bus"
 	"socsim/soc/cpu"
 	"socsim/soc/memory"
@@ -239,6 +240,66 @@ func TestAnAreaCostsItsCallerTime(t *testing.T) {
 		equal(t, "unmap time", d.UnmapTime(), th.Now()-between)
 		if reads := uint64(16 * 8 * 3); d.Stats().Map.Reads != reads || d.MapTime() < 16*24*100_000 {
 			t.Errorf("%d registers read in %v, want %d, of 100 ns or more each", d.Stats().Map.Reads, d.MapTime(), reads)
+		}
+	})
+}
+
+// Areas of all kinds come and go; the walker finds each, and what is undone leaves neither translations, addresses nor memory behind.
+func TestAreasComeAndGo(t *testing.T) {
+	r := newRig(t, "armv7")
+	r.run(func(th *cpu.Thread) {
+		d := r.domain(th, iommu.OMAP, 8)
+		v := NewIOVM(d)
+		given := r.contiguous(2*mib, mib)
+		draw := sim.Stream(1, "areas")
+		undo := [...]func(*cpu.Thread, bus.IOVA) error{KmapArea: v.Kunmap, VmapArea: v.Vunmap, KmallocArea: v.Kfree, VmallocArea: v.Vfree}
+		free := r.Memory.FreeBytes()
+		for range 200 {
+			p := Place{}
+			if draw.IntN(3) == 0 {
+				p = At(16*mib + bus.IOVA(draw.IntN(2048))*4*kib)
+			}
+			off, n := draw.IntN(256)*4*kib, (1+draw.IntN(40))*4*kib
+			var err error
+			switch AreaKind(draw.IntN(4)) {
+			case KmapArea:
+				_, err = v.Kmap(th, p, given.RunsOf(off, n)[0])
+			case VmapArea:
+				_, err = v.Vmap(th, p, append(given.RunsOf(mib, n), given.RunsOf(off, n)...))
+			case KmallocArea:
+				_, err = v.Kmalloc(th, p, n)
+			default:
+				_, err = v.Vmalloc(th, p, n)
+			}
+			if err != nil && !(p.Fixed && errors.Is(err, iommu.ErrTaken)) {
+				t.Fatal(err)
+			}
+			end, used := bus.IOVA(0), 0
+			for _, a := range v.Areas() {
+				if a.DA < end {
+					t.Fatalf("the area at %v begins before the one below it ends, at %v", a.DA, end)
+				}
+				end, used = a.DA+bus.IOVA(a.Bytes), used+a.Bytes
+				mapped(t, d, a)
+			}
+			equal(t, "bytes in use", d.Stats().Space.Used, uint64(used))
+			for len(v.Areas()) > 12 {
+				a := v.Areas()[draw.IntN(len(v.Areas()))]
+				if err := undo[a.Kind](th, a.DA); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for _, a := range v.Areas() {
+			if err := undo[a.Kind](th, a.DA); err != nil {
+				t.Fatal(err)
+			}
+		}
+		equal(t, "free memory", r.Memory.FreeBytes(), free)
+		for off := bus.Addr(0); off < 4096*4; off += 4 {
+			if desc := r.Memory.LoadWord(d.table.Root() + bus.Phys(off)); desc != 0 {
+				t.Errorf("a first-level descriptor is left: %#x", desc)
+			}
 		}
 	})
 }
