@@ -35,7 +35,7 @@ type Domain struct {
 	pages   []uint64 // mapped since the last reset, by the index of sizes
 
 	// OnFault, if not nil, is asked by the interrupt handler about a fault that it cannot handle itself, and returns whether the access has a translation now, so that the device can go on. It runs on the
-	// handler's thread and may call Map.
+	// handler's thread and may call Map, LoadTLB and an IOVM's methods.
 	OnFault func(t *cpu.Thread, f iommu.FaultRecord) bool
 
 	attached bool
@@ -50,7 +50,7 @@ type Domain struct {
 	faults FaultStats
 	last   iommu.FaultRecord // that was not handled
 
-	mapped, unmapped, served Cost
+	mapped, unmapped, served, loaded Cost
 }
 
 // DomainConfig describes a domain.

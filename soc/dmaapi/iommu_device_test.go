@@ -205,6 +205,33 @@ func TestAFaultIsHandledOnDemand(t *testing.T) {
 	})
 }
 
+func TestAFaultIsHandledByLoadingTheTLB(t *testing.T) {
+	r := newRig(t, "armv7")
+	r.run(func(th *cpu.Thread) {
+		d := r.device(th, ispMMU, nil)
+		region := r.contiguous(4*kib, 4*kib)
+		d.OnFault = func(irq *cpu.Thread, f iommu.FaultRecord) bool {
+			if err := d.LoadTLB(irq, f.VA, region.Addr(0), 64*kib); err == nil {
+				t.Error("loaded a page that is not aligned")
+			}
+			return d.LoadTLB(irq, f.VA, region.Addr(0), 4*kib) == nil
+		}
+		if !d.access(th, 32*mib, true) || r.Memory.Newest(region.Addr(0)).Master() != deviceMaster {
+			t.Fatal("the write does not arrive")
+		}
+		equal(t, "accesses astray", len(d.stale), 0)
+		equal(t, "registers read", d.Stats().Load.Reads, 2)
+		equal(t, "registers written", d.Stats().Load.Writes, 10)
+		if _, size := walk(r.Memory, d.table.Root(), 32*mib); size != 0 {
+			t.Error("the tables have the page")
+		}
+		sgx := r.device(th, iommu.Config{Entries: 8, Format: iommu.SGX}, nil)
+		if err := sgx.LoadTLB(th, 32*mib, region.Addr(0), 4*kib); err == nil {
+			t.Error("loaded the TLB of an SGX")
+		}
+	})
+}
+
 func TestAFaultThatNobodyHandlesStopsTheStream(t *testing.T) {
 	r := newRig(t, "armv7")
 	r.run(func(th *cpu.Thread) {

@@ -81,7 +81,7 @@ func (w *work) loadMissing(va bus.IOVA) bool {
 		return false
 	}
 	w.mmio(1, 0)
-	w.load(va&^bus.IOVA(size-1), pa&^bus.Phys(size-1), size)
+	w.loadMapped(va&^bus.IOVA(size-1), pa&^bus.Phys(size-1), size)
 	w.d.faults.Loaded++
 	return true
 }

@@ -15,6 +15,7 @@ type PageCount struct {
 type DomainStats struct {
 	Map, Unmap Cost
 	Service    Cost // of the interrupt handler, with what its OnFault did
+	Load       Cost // of LoadTLB
 	Faults     FaultStats
 	Mapped     []PageCount // by size, ascending
 	Space      iommu.SpaceStats
@@ -22,7 +23,7 @@ type DomainStats struct {
 
 // Stats returns the domain's account.
 func (d *Domain) Stats() DomainStats {
-	s := DomainStats{Map: d.mapped, Unmap: d.unmapped, Service: d.served, Faults: d.faults, Space: d.space.Stats()}
+	s := DomainStats{Map: d.mapped, Unmap: d.unmapped, Service: d.served, Load: d.loaded, Faults: d.faults, Space: d.space.Stats()}
 	for i, size := range d.sizes {
 		s.Mapped = append(s.Mapped, PageCount{size, d.pages[i]})
 	}
@@ -37,7 +38,7 @@ func (d *Domain) UnmapTime() sim.Time { return d.unmapped.Time }
 
 // ResetStats starts the account anew. What is mapped stays.
 func (d *Domain) ResetStats() {
-	d.mapped, d.unmapped, d.served = Cost{}, Cost{}, Cost{}
+	d.mapped, d.unmapped, d.served, d.loaded = Cost{}, Cost{}, Cost{}, Cost{}
 	d.faults = FaultStats{}
 	clear(d.pages)
 	d.space.ResetStats()

@@ -1,8 +1,11 @@
 package dmaapi
 
 import (
+	"fmt"
+
 	"socsim/iommu"
 	"socsim/sim/bus"
+	"socsim/soc/cpu"
 )
 
 // invalidation is how a driver keeps the TLB of one kind of MMU in step with the tables. Each hook does its register accesses on behalf of a call; a nil one does nothing.
@@ -94,20 +97,42 @@ func (w *work) preload(va bus.IOVA, pa bus.Phys, page int) {
 	w.scan(looked)
 	if ok {
 		w.mmio(1, 0)
-		w.load(va, pa, page)
+		w.loadMapped(va, pa, page)
 	}
 }
 
+// LoadTLB loads a translation into the TLB that need not be in the tables (load_iotlb_entry's registers, at the victim pointer): a way for OnFault to give the device what it asked for once. The next flush or another
+// entry's turn ends it.
+func (d *Domain) LoadTLB(t *cpu.Thread, va bus.IOVA, pa bus.Phys, size int) error {
+	if d.format != iommu.OMAP {
+		return fmt.Errorf("%s: the TLB of the %s format cannot be loaded by software", d.device, d.format)
+	}
+	old := t.Enter(cpu.Driver)
+	defer t.Leave(old)
+	w := d.begin(t)
+	defer func() { w.end(&d.loaded) }()
+	w.mmio(1, 0)
+	return w.load(va, pa, size)
+}
+
 // load loads an entry at the victim pointer and moves the pointer on.
-func (w *work) load(va bus.IOVA, pa bus.Phys, page int) {
+func (w *work) load(va bus.IOVA, pa bus.Phys, page int) error {
 	w.mmio(0, loadWrites+1)
 	w.t.Settle()
 	if err := w.d.mmu.Load(va, pa, page, false); err != nil {
-		panic(err) // it is a page of the tables
+		return fmt.Errorf("%s: %w", w.d.device, err)
 	}
 	base, victim := w.d.mmu.Locked()
 	if victim++; victim == w.d.entries {
 		victim = base
 	}
 	w.point(victim)
+	return nil
+}
+
+// loadMapped loads a page of the tables.
+func (w *work) loadMapped(va bus.IOVA, pa bus.Phys, page int) {
+	if err := w.load(va, pa, page); err != nil {
+		panic(err) // it is one
+	}
 }
