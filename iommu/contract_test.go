@@ -300,6 +300,7 @@ func staleFreed(t *testing.T, r *rig, size int) {
 	va, pa := place(r, size)
 	r.mapPage(t, va, pa, size)
 	r.wantFresh(t, va)
+	r.wantFresh(t, va) // a hit
 	r.mem.now = 7 * us
 	if err := r.pt.Unmap(r.mem, va, size); err != nil {
 		t.Fatal(err)
@@ -315,13 +316,14 @@ func staleRemapped(t *testing.T, r *rig, size int) {
 	va, pa := place(r, size)
 	r.mapPage(t, va, pa, size)
 	r.touch(va)
+	r.touch(va) // a hit
 	r.mem.now = 7 * us
 	if err := r.pt.Unmap(r.mem, va, size); err != nil {
 		t.Fatal(err)
 	}
 	r.mem.now = 9 * us
 	r.mapPage(t, va, pa+bus.Phys(size), size)
-	r.wantStale(t, va+8, pa+8, Remapped, 9*us)
+	r.wantStale(t, va+8, pa+8, Remapped, 7*us)
 	r.mmu.FlushAll()
 	r.wantFresh(t, va)
 }
@@ -330,6 +332,7 @@ func staleChanged(t *testing.T, r *rig, size int) {
 	va, pa := place(r, size)
 	r.mapPage(t, va, pa, size)
 	r.touch(va)
+	r.touch(va) // a hit
 	r.mem.now = 7 * us
 	if err := r.pt.Replace(r.mem, va, pa+bus.Phys(size), size); err != nil {
 		t.Fatal(err)

@@ -164,6 +164,9 @@ func TestPreloadRefusesWhatIsNoPage(t *testing.T) {
 		if err := m.Preload(0x1000, 0x1000, size); err == nil {
 			t.Errorf("no error for %d bytes at 0x1000", size)
 		}
+		if base, victim := m.Locked(); base != 0 || victim != 0 {
+			t.Errorf("lock base %d and victim %d after a refused preload", base, victim)
+		}
 	}
 }
 

@@ -75,7 +75,7 @@ func (t *PageTable) Map(w TableWriter, va bus.IOVA, pa bus.Phys, size int) error
 			continue
 		}
 		what, below, _ := t.l.decode(level, old)
-		if t.l.frees || what != table || !t.empty(w, level+1, below) {
+		if what != table || !t.empty(w, level+1, below) {
 			return fmt.Errorf("iommu: map %v: %d bytes overlap a mapping (descriptor %#x)", va, size, old)
 		}
 		t.drop(w, va, level, entry, below)

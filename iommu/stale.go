@@ -35,6 +35,18 @@ func (k StaleKind) String() string {
 	return fmt.Sprintf("StaleKind(%d)", uint8(k))
 }
 
+// given returns what has happened in the end, where there is a page now or there is none.
+func (k StaleKind) given(mapped bool) StaleKind {
+	switch {
+	case k == NotCleaned:
+	case !mapped:
+		return Freed
+	case k == Freed:
+		return Remapped
+	}
+	return k
+}
+
 // Stale is an access that went to where a page no longer is. It is found when the access is translated; Time is when that is.
 type Stale struct {
 	Time   sim.Time
@@ -44,7 +56,7 @@ type Stale struct {
 	Write  bool
 	Master bus.Master
 	What   StaleKind
-	Since  sim.Time // when the CPU changed the tables; NotCleaned: when the walker read the old descriptor
+	Since  sim.Time // when the entry ceased to be true: the page was taken out or moved; NotCleaned: when the walker read the old descriptor
 }
 
 // TableChanged takes note of TLB and walk cache entries that a change of the tables leaves behind. The tables are those of the entries' own first level, whatever context is current.
@@ -67,10 +79,12 @@ func (m *MMU) TableChanged(c Change) {
 			e.flags &^= suspect
 			continue
 		}
-		e.flags |= suspect
-		m.forget()
-		e.when = c.Time
-		e.what = [...]StaleKind{PageEntered: Remapped, PageRemoved: Freed, PageReplaced: Changed}[c.Kind]
+		if e.flags&suspect == 0 {
+			e.flags |= suspect
+			e.when = c.Time
+			e.what = [...]StaleKind{PageEntered: Remapped, PageRemoved: Freed, PageReplaced: Changed}[c.Kind]
+			m.forget()
+		}
 	}
 }
 
@@ -87,25 +101,19 @@ func (m *MMU) verify(e *entry, t *Port, at sim.Time) {
 	e.what, e.when = NotCleaned, at
 	if !t.old {
 		e.what, e.when = Freed, t.viaWhen
-		if ok {
-			e.what = Remapped
-		}
 	}
 }
 
 // stale reports what of the n bytes at va goes astray because e is not what the tables say.
 func (m *MMU) stale(t *Port, at sim.Time, e *entry, n int) {
-	s := Stale{Time: at, Write: t.kind.IsWrite(), Master: t.bus.Master, What: e.what, Since: e.when}
+	s := Stale{Time: at, Write: t.kind.IsWrite(), Master: t.bus.Master, Since: e.when}
 	for va, end := uint64(t.va), uint64(t.va)+uint64(n); va < end; {
 		next := min(end, va&^(PageBytes-1)+PageBytes)
 		pa := e.pa + bus.Phys(va-e.va)
 		now, ok := m.l.find(e.root, va, m.current)
 		if !ok || now.at(va) != pa {
 			if s.Bytes == 0 {
-				s.VA, s.PA = bus.IOVA(va), pa
-				if !ok && s.What != NotCleaned {
-					s.What = Freed
-				}
+				s.VA, s.PA, s.What = bus.IOVA(va), pa, e.what.given(ok)
 			}
 			s.Bytes += int(next - va)
 		}
