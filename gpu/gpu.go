@@ -74,7 +74,7 @@ func (c Config) Validate() error {
 
 // Port is where the renderer offers its bursts, one at a time; iommu.Port is one. Issue offers a transfer of the given bytes, which never crosses a 64 B boundary, for a time
 // that is not before the one at which the burst before was issued on the bus: a port translates in order. The port calls the renderer's Granted when the
-// transfer has been granted, or drops it at a fault and calls Granted all the same. Granted may be called from within Issue.
+// transfer has been granted, which may be from within Issue; one that faults is held up, and the renderer with it, until software has handled the fault.
 type Port interface {
 	Issue(at sim.Time, va bus.IOVA, bytes int, write bool)
 }

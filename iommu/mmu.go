@@ -7,12 +7,17 @@ import (
 	"socsim/sim/bus"
 )
 
-// Memory is the walker's view of physical memory: what memory holds, not what a CPU cache does.
+// Memory is physical memory as the walker reaches it, and as the CPU that writes the tables does: the two differ where a line is dirty in a CPU cache.
 type Memory interface {
+	// LoadWord returns what memory holds, not what a CPU cache does.
 	LoadWord(pa bus.Phys) uint32
+	// CurrentWord returns what the CPU sees. It is for finding stale translations only: no translation depends on it.
+	CurrentWord(pa bus.Phys) uint32
+	// Contains tells whether there is memory at pa. The words elsewhere are not asked for.
+	Contains(pa bus.Phys) bool
 }
 
-// MaxEntries bounds the number of TLB entries.
+// MaxEntries bounds the number of TLB entries, and that of walk cache entries.
 const MaxEntries = 64
 
 // Config describes an MMU.
@@ -20,6 +25,7 @@ type Config struct {
 	Entries   int    `conf:"entries" doc:"Number of TLB entries, fully associative."`
 	Format    Format `conf:"format" doc:"Page-table format and address width."`
 	HitCycles int    `conf:"hit_cycles" doc:"Clock cycles of a TLB lookup, added to each transfer."`
+	WalkCache int    `conf:"walk_cache" doc:"Entries of the cache of table descriptors by which a walk skips levels; 0 for none. The smmu format alone has one."`
 }
 
 // Validate reports the first setting that makes no sense.
@@ -33,40 +39,62 @@ func (c Config) Validate() error {
 	if c.HitCycles < 0 {
 		return fmt.Errorf("iommu.hit_cycles: %d, want at least 0", c.HitCycles)
 	}
+	if c.WalkCache < 0 || c.WalkCache > MaxEntries {
+		return fmt.Errorf("iommu.walk_cache: %d, want 0 to %d", c.WalkCache, MaxEntries)
+	}
+	if c.WalkCache > 0 && c.Format != SMMU {
+		return fmt.Errorf("iommu.walk_cache: %d, but the %s format has no walk cache: want 0", c.WalkCache, c.Format)
+	}
 	return nil
 }
 
-// Counters counts what an MMU did. A lookup is that of one bus burst: Hits+Misses is the number of data bursts translated (and of those that faulted),
-// however the device groups them into transfers. A transfer that misses is one miss, and hits for the further bursts in that page.
+// Counters counts what an MMU did. A lookup is that of one bus burst: Hits+Misses is the number of data bursts translated, however the device groups them into transfers, and of accesses
+// that faulted, but for a multi-hit, once for each try. A transfer that misses is one miss, and hits for the further bursts in that page.
 type Counters struct {
-	Hits, Misses uint64
-	WalkReads    uint64 // descriptors read
-	Faults       uint64 // transfers dropped
-}
-
-// entry is a TLB entry. One of size 0 holds nothing.
-type entry struct {
-	va, size  uint64 // bytes; va is aligned to size
-	pa        bus.Phys
-	preserved bool
+	Hits, Misses  uint64
+	WalkReads     uint64      // descriptors read
+	WalkCacheHits uint64      // walks that skipped levels
+	Faults        FaultCounts // accesses stalled, once for each try
+	StaleUses     uint64      // accesses that went to where a page no longer is
+	StallTime     sim.Time    // that accesses were stalled, of all ports together; with [MMU.Now] also those not over and those that were cancelled
 }
 
 // MMU is the hardware of one memory management unit: its TLB and what its walker needs. Several ports may share one.
 type MMU struct {
-	hot   entry // copy of the entry that hit last
+	front front
 	count Counters
+	ctx   uint16
 
 	enabled bool
+	off     bool // the table walker is
 	l       *layout
 	hit     sim.Time
 	root    bus.Phys
+	epoch   uint32 // changes with the tables and the context, so that a walk under way notices
 	mem     Memory
+	current func(bus.Phys) uint64 // readCurrent
 
 	victim, lock int // the next entry to replace; entries below lock are never replaced
 	tlb          []entry
+	none         entry
+	walks        []walkEntry
+	oldest       int // of walks: the next to replace
 
+	status  uint32
+	faultVA bus.IOVA
 	last    FaultRecord
 	faulted bool
+	halted  bool
+	stalled *Port // the ports that are, the first first
+
+	// OnFault, if not nil, is the interrupt line: it is called for a fault while no other is pending. It runs when the model finds the fault; the hardware knows at FaultRecord.Time, which may
+	// lie ahead of now, or, for a request that had been waiting, behind. Effects belong in events scheduled for that time, or now if that is later. It must not issue, cancel or acknowledge.
+	// Without a handler what faults stays stalled, as on the chip.
+	OnFault func(FaultRecord)
+	// OnStale, if not nil, is called for each access that goes to where a page no longer is. It must not issue, cancel or acknowledge.
+	OnStale func(Stale)
+	// Now, if not nil, is the time, for the stalls that are not over or were cancelled.
+	Now func() sim.Time
 }
 
 // New returns a disabled MMU with an empty TLB: see [MMU.Attach]. clock is the one the hit latency is counted in.
@@ -78,146 +106,72 @@ func New(cfg Config, clock sim.Clock, mem Memory) (*MMU, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &MMU{l: l, mem: mem, tlb: make([]entry, cfg.Entries)}
+	m := &MMU{l: l, mem: mem, tlb: make([]entry, cfg.Entries), walks: make([]walkEntry, cfg.WalkCache)}
+	m.current = m.readCurrent
+	m.forget()
 	if cfg.HitCycles > 0 {
 		m.hit = clock.Cycles(int64(cfg.HitCycles))
 	}
 	return m, nil
 }
 
-// Attach flushes the TLB, points the walker at a first-level table and enables translation.
+// Attach flushes the TLB, points the walker at a first-level table, in context 0, enables translation and lets faults interrupt. What is stalled stays so until Acknowledge.
 func (m *MMU) Attach(root bus.Phys) {
 	m.FlushAll()
-	m.root, m.enabled = root, true
+	m.forget()
+	m.root, m.ctx = root, 0
+	m.enabled, m.halted = true, false
+	m.epoch++
 }
 
-// Detach flushes the TLB and disables translation: device addresses are then physical (OMAP36xx TRM, MMUENABLE).
+// Detach flushes the TLB and disables translation: device addresses are then physical (OMAP36xx TRM, MMUENABLE). What is stalled stays so until Acknowledge.
 func (m *MMU) Detach() {
 	m.FlushAll()
 	m.enabled = false
+	m.epoch++
 }
+
+// SwitchContext points the walker at the first-level table of another address space, number id. SMMU entries are tagged by it, and none is flushed; the other MMUs know of no contexts, and the switch
+// flushes the TLB: that of the SGX goes with the directory cache, which a write of the directory's base has to invalidate (PVR services, mmu.c). A walk under way starts over.
+func (m *MMU) SwitchContext(id int, root bus.Phys) {
+	ctx := m.context(id)
+	if !m.l.tagged {
+		m.FlushAll()
+	}
+	m.forget()
+	m.root, m.ctx = root, ctx
+	m.epoch++
+}
+
+// Contexts is the number of contexts that entries can belong to: ASIDs of 16 bits.
+const Contexts = 1 << 16
+
+// context returns the tag of a context's entries.
+func (m *MMU) context(id int) uint16 {
+	if id < 0 || id >= Contexts {
+		panic(fmt.Sprintf("iommu: context %d, want 0 to %d", id, Contexts-1))
+	}
+	if !m.l.tagged {
+		return 0
+	}
+	return uint16(id)
+}
+
+// SetTableWalk switches the table walker on, as it is at first, or off: then a miss is a fault, and software loads the entry.
+func (m *MMU) SetTableWalk(on bool) { m.off = !on }
 
 // Enabled tells whether addresses are translated.
 func (m *MMU) Enabled() bool { return m.enabled }
 
 // Counters returns the counters.
-func (m *MMU) Counters() Counters { return m.count }
+func (m *MMU) Counters() Counters {
+	c := m.count
+	c.StallTime = m.stallTime()
+	return c
+}
 
 // ResetCounters zeroes the counters. The TLB stays.
-func (m *MMU) ResetCounters() { m.count = Counters{} }
-
-// Lookup looks va up in the TLB as the hardware does for one burst, and counts. It does not walk. The entry that hit last is compared first, inline.
-func (m *MMU) Lookup(va bus.IOVA) (pa bus.Phys, ok bool) {
-	if uint64(va)-m.hot.va >= m.hot.size && !m.search(va) {
-		return 0, false
-	}
-	m.count.Hits++
-	return m.hot.pa + bus.Phys(uint64(va)-m.hot.va), true
-}
-
-// search makes the entry that translates va the hot one, or counts a miss.
-func (m *MMU) search(va bus.IOVA) bool {
-	for i := range m.tlb {
-		e := &m.tlb[i]
-		if uint64(va)-e.va < e.size {
-			m.hot = *e
-			return true
-		}
-	}
-	m.count.Misses++
-	return false
-}
-
-// Flush drops the entry that translates va, even a preserved one. It returns how many valid entries were compared, the matching one included: a driver that reads them
-// over the peripheral bus, as omap-iommu.c does, pays for each. Cost: O(entries).
-func (m *MMU) Flush(va bus.IOVA) (compared int) {
-	m.hot.size = 0
-	for i := range m.tlb {
-		e := &m.tlb[i]
-		if e.size == 0 {
-			continue
-		}
-		compared++
-		if uint64(va)-e.va < e.size {
-			*e = entry{}
-			break
-		}
-	}
-	return compared
-}
-
-// FlushAll drops all entries but the preserved ones and sets the victim pointer to the lock base.
-func (m *MMU) FlushAll() {
-	m.hot.size = 0
-	m.victim = m.lock
-	for i := range m.tlb {
-		if !m.tlb[i].preserved {
-			m.tlb[i] = entry{}
-		}
-	}
-}
-
-// Lock sets the lock base: the first base entries are never replaced. The victim pointer starts there. At least one entry must stay free.
-func (m *MMU) Lock(base int) error {
-	if base < 0 || base >= len(m.tlb) {
-		return fmt.Errorf("iommu: lock base %d, want 0 to %d", base, len(m.tlb)-1)
-	}
-	m.lock, m.victim = base, base
-	return nil
-}
-
-// Preload loads a preserved entry at the lock base and moves the base beyond it, as omap-iommu.c does for entries that must never miss.
-func (m *MMU) Preload(va bus.IOVA, pa bus.Phys, size int) error {
-	if size <= 0 || size&(size-1) != 0 || (uint64(va)|uint64(pa))&uint64(size-1) != 0 {
-		return fmt.Errorf("iommu: preload %v: %v and %d bytes are not an aligned page", va, pa, size)
-	}
-	if err := m.Lock(m.lock + 1); err != nil {
-		return fmt.Errorf("iommu: preload %v: all entries are locked but the last: %w", va, err)
-	}
-	m.put(m.lock-1, entry{va: uint64(va), size: uint64(size), pa: pa, preserved: true})
-	return nil
-}
-
-// install loads what the walker found at the victim pointer, which moves on.
-func (m *MMU) install(e entry) {
-	m.put(m.victim, e)
-	m.victim++
-	if m.victim == len(m.tlb) {
-		m.victim = m.lock
-	}
-	m.hot = e
-}
-
-// put loads slot i. Entries that overlap e are dropped, so that no two entries ever translate one address.
-func (m *MMU) put(i int, e entry) {
-	m.hot.size = 0
-	for k := range m.tlb {
-		o := &m.tlb[k]
-		if o.size != 0 && o.va < e.va+e.size && e.va < o.va+o.size {
-			*o = entry{}
-		}
-	}
-	m.tlb[i] = e
-}
-
-// walkStart returns the address of the first descriptor of the walk for va.
-func (m *MMU) walkStart(va uint64) bus.Phys { return m.l.rootEntry(m.root, va) }
-
-// step interprets the descriptor read at a level of the walk for va. It yields the address of the next descriptor (table), an entry to install (translated) or
-// neither: a fault, of the given kind.
-func (m *MMU) step(level int, desc uint32, va uint64) (what outcome, next bus.Phys, e entry, kind FaultKind) {
-	if !m.l.inRange(va) {
-		return invalid, 0, entry{}, FaultRange
-	}
-	what, base, size := m.l.decode(level, desc)
-	switch what {
-	case table:
-		return table, m.l.tableEntry(base, va), entry{}, 0
-	case translated:
-		return translated, 0, entry{va: va &^ uint64(size-1), size: uint64(size), pa: base}, 0
-	}
-	if level == 1 {
-		return invalid, 0, entry{}, FaultFirstLevel
-	}
-	return invalid, 0, entry{}, FaultSecondLevel
+func (m *MMU) ResetCounters() {
+	m.count = Counters{}
+	m.resetStalls()
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"socsim/sim"
 	"socsim/sim/bus"
 )
 
@@ -17,24 +18,27 @@ type TableWriter interface {
 	Clean(pa bus.Phys, n int)
 	// AllocTable returns physically contiguous memory for a table. Its contents are not assumed to be zero.
 	AllocTable(bytes, align int) (bus.Phys, error)
+	// Now is the CPU's time: observers are told when a store happened.
+	Now() sim.Time
 }
 
 // PageTable is a driver's handle on the tables of one address space. It knows nothing of TLBs: flushing them is the driver's task. All state but the list of
 // spare tables is in simulated memory.
 type PageTable struct {
-	l     *layout
-	root  bus.Phys
-	spare []bus.Phys // second-level tables that became empty
+	l         *layout
+	root      bus.Phys
+	spare     []bus.Phys // tables below the first level that became empty
+	observers []Observer
 }
 
-// NewPageTable allocates, zeroes and cleans a first-level table: 4096 stores (OMAP) or 1024 (SGX).
+// NewPageTable allocates, zeroes and cleans a first-level table: 4096 stores (OMAP) or 1024 (SGX, SMMU).
 func NewPageTable(format Format, w TableWriter) (*PageTable, error) {
 	l, err := format.layout()
 	if err != nil {
 		return nil, fmt.Errorf("iommu: new page table: %w", err)
 	}
 	t := &PageTable{l: l}
-	if t.root, err = t.newTable(w, l.rootBytes); err != nil {
+	if t.root, err = t.newTable(w, l.levels[0].bytes); err != nil {
 		return nil, fmt.Errorf("iommu: allocating the first-level table: %w", err)
 	}
 	return t, nil
@@ -49,60 +53,73 @@ func (t *PageTable) Format() Format { return t.l.format }
 // PageSizes returns the page sizes in bytes, ascending.
 func (t *PageTable) PageSizes() []int { return slices.Clone(t.l.sizes) }
 
-// Map enters a page of size bytes, which must be one of the format's, both addresses aligned to it. Any valid descriptor in the way is an error, and then nothing is changed.
-// The new descriptors are cleaned. Cost: a load, a store per descriptor (16 for an OMAP page of 64 KiB or 16 MiB) and a clean; the first page of a second-level table
-// also allocates, zeroes and cleans the table.
+// Observe has o told of every change from now on. An [MMU] that walks these tables is an observer.
+func (t *PageTable) Observe(o Observer) { t.observers = append(t.observers, o) }
+
+// Map enters a page of size bytes, which must be one of the format's, both addresses aligned to it. Any valid descriptor in the way is an error, and then nothing is changed; but an SMMU block takes the
+// place of tables that hold no page, as in io-pgtable-arm.c. The new descriptors are cleaned. Cost: a load a level, a store per word of a descriptor (16 descriptors for an OMAP page of 64 KiB or
+// 16 MiB and an SMMU page of 64 KiB) and a clean; the first page of a table also allocates, zeroes and cleans the table.
 func (t *PageTable) Map(w TableWriter, va bus.IOVA, pa bus.Phys, size int) error {
-	if err := t.check(va, size); err != nil {
+	if err := t.check(va, pa, size); err != nil {
 		return fmt.Errorf("iommu: map %v: %w", va, err)
 	}
-	if uint64(pa)&uint64(size-1) != 0 || uint64(pa)>>32 != 0 {
-		return fmt.Errorf("iommu: map %v: %v is not a 32-bit address aligned to %d bytes", va, pa, size)
+	desc, level, copies, step := t.l.encode(pa, size)
+	base, err := t.descend(w, uint64(va), level)
+	if err != nil {
+		return fmt.Errorf("iommu: map %v: %w", va, err)
 	}
-	desc, level, copies := t.l.encode(pa, size)
-	entry := t.l.rootEntry(t.root, uint64(va))
-	if level == 2 {
-		what, base, _ := t.l.decode(1, w.Load(entry))
-		switch what {
-		case translated:
-			return fmt.Errorf("iommu: map %v: a larger page is mapped there", va)
-		case invalid:
-			var err error
-			if base, err = t.newTable(w, t.l.tableBytes); err != nil {
-				return fmt.Errorf("iommu: map %v: allocating a second-level table: %w", va, err)
-			}
-			w.Store(entry, t.l.pointer(base))
-			w.Clean(entry, wordBytes)
-		}
-		entry = t.l.tableEntry(base, uint64(va))
-	}
+	entry := t.l.entry(level, base, uint64(va))
 	for i := range copies {
-		if old := w.Load(entry + bus.Phys(i*wordBytes)); old != 0 {
+		old := t.load(w, entry+bus.Phys(i*t.l.word))
+		if old == 0 {
+			continue
+		}
+		what, below, _ := t.l.decode(level, old)
+		if what != table || !t.empty(w, level+1, below) {
 			return fmt.Errorf("iommu: map %v: %d bytes overlap a mapping (descriptor %#x)", va, size, old)
 		}
+		t.drop(w, va, level, entry, below)
 	}
-	fill(w, entry, desc, copies)
+	t.enter(w, entry, desc, step, copies)
+	t.tell(w, Change{Kind: PageEntered, VA: va, PA: pa, Size: size})
+	w.Clean(entry, copies*t.l.word)
+	return nil
+}
+
+// Replace points the page of size bytes that is mapped at va elsewhere, in place, as a driver does that moves a page under a device it has stopped. Another size, or nothing
+// there, is an error, and then nothing is changed. The TLB may still hold the old page: flush it.
+func (t *PageTable) Replace(w TableWriter, va bus.IOVA, pa bus.Phys, size int) error {
+	if err := t.check(va, pa, size); err != nil {
+		return fmt.Errorf("iommu: replace %v: %w", va, err)
+	}
+	m, err := t.page(w, va, size)
+	if err != nil {
+		return fmt.Errorf("iommu: replace %v: %w", va, err)
+	}
+	desc, _, copies, step := t.l.encode(pa, size)
+	t.enter(w, m.entry, desc, step, copies)
+	t.tell(w, Change{Kind: PageReplaced, VA: va, PA: pa, Size: size})
+	w.Clean(m.entry, copies*t.l.word)
 	return nil
 }
 
 // Unmap removes the page of size bytes that was mapped at va; another size, or nothing there, is an error, and then nothing is changed. The zeroed descriptors are cleaned. As in
 // omap-iommu.c, an OMAP second-level table is then searched for valid descriptors (up to 256 loads) and, when there are none, taken out of the first
-// level; the SGX keeps its page tables. The TLB may still hold the page: flush it.
+// level; the SGX and the SMMU keep theirs. The TLB may still hold the page: flush it.
 func (t *PageTable) Unmap(w TableWriter, va bus.IOVA, size int) error {
-	if err := t.check(va, size); err != nil {
+	if err := t.check(va, 0, size); err != nil {
 		return fmt.Errorf("iommu: unmap %v: %w", va, err)
 	}
-	m, ok := t.find(w, va)
-	if !ok {
-		return fmt.Errorf("iommu: unmap %v: nothing is mapped there", va)
+	m, err := t.page(w, va, size)
+	if err != nil {
+		return fmt.Errorf("iommu: unmap %v: %w", va, err)
 	}
-	if m.size != size {
-		return fmt.Errorf("iommu: unmap %v: the page has %d bytes, not %d", va, m.size, size)
-	}
-	_, _, copies := t.l.encode(0, size)
-	fill(w, m.entry, 0, copies)
-	if m.level == 2 && t.l.format == OMAP {
-		t.release(w, va, m.table)
+	_, _, copies, _ := t.l.encode(0, size)
+	t.zero(w, m.entry, copies)
+	t.tell(w, Change{Kind: PageRemoved, VA: va, Size: size})
+	w.Clean(m.entry, copies*t.l.word)
+	if t.l.frees && m.level == len(t.l.levels) && t.empty(w, m.level, m.table) {
+		t.drop(w, va, m.level-1, t.l.entry(m.level-1, t.root, uint64(va)), m.table)
 	}
 	return nil
 }
@@ -116,61 +133,104 @@ func (t *PageTable) Lookup(w TableWriter, va bus.IOVA) (pa bus.Phys, size int, o
 	if !ok {
 		return 0, 0, false
 	}
-	return m.base + bus.Phys(uint64(va)&uint64(m.size-1)), m.size, true
-}
-
-// mapping is a page found in the tables.
-type mapping struct {
-	base  bus.Phys // physical address of the page
-	size  int
-	level int
-	entry bus.Phys // the descriptor for the address looked up
-	table bus.Phys // its second-level table, at level 2
+	return m.at(uint64(va)), m.size, true
 }
 
 func (t *PageTable) find(w TableWriter, va bus.IOVA) (mapping, bool) {
-	m := mapping{level: 1, entry: t.l.rootEntry(t.root, uint64(va))}
-	what, base, size := t.l.decode(1, w.Load(m.entry))
-	if what == table {
-		m.level, m.table = 2, base
-		m.entry = t.l.tableEntry(base, uint64(va))
-		what, base, size = t.l.decode(2, w.Load(m.entry))
-	}
-	m.base, m.size = base, size
-	return m, what == translated
+	return t.l.find(t.root, uint64(va), func(pa bus.Phys) uint64 { return t.load(w, pa) })
 }
 
-// release takes the second-level table out of the first level when it holds no descriptor.
-func (t *PageTable) release(w TableWriter, va bus.IOVA, second bus.Phys) {
-	for off := 0; off < t.l.tableBytes; off += wordBytes {
-		if w.Load(second+bus.Phys(off)) != 0 {
-			return
+// page finds the page of size bytes at va.
+func (t *PageTable) page(w TableWriter, va bus.IOVA, size int) (mapping, error) {
+	m, ok := t.find(w, va)
+	if !ok {
+		return m, fmt.Errorf("nothing is mapped there")
+	}
+	if m.size != size {
+		return m, fmt.Errorf("the page has %d bytes, not %d", m.size, size)
+	}
+	return m, nil
+}
+
+// descend returns the table of a level for va, and makes the tables down to it that are missing.
+func (t *PageTable) descend(w TableWriter, va uint64, level int) (bus.Phys, error) {
+	base := t.root
+	for at := 1; at < level; at++ {
+		entry := t.l.entry(at, base, va)
+		what, next, _ := t.l.decode(at, t.load(w, entry))
+		switch what {
+		case translated:
+			return 0, fmt.Errorf("a larger page is mapped there")
+		case invalid:
+			var err error
+			if next, err = t.newTable(w, t.l.levels[at].bytes); err != nil {
+				return 0, fmt.Errorf("allocating a %s-level table: %w", [...]string{"second", "third"}[at-1], err)
+			}
+			t.enter(w, entry, t.l.pointer(next), 0, 1)
+			w.Clean(entry, t.l.word)
+		}
+		base = next
+	}
+	return base, nil
+}
+
+// empty tells whether the table of a level, and what hangs below it, holds no page. Descriptors other than those of tables count as pages.
+func (t *PageTable) empty(w TableWriter, level int, base bus.Phys) bool {
+	for off := 0; off < t.l.levels[level-1].bytes; off += t.l.word {
+		d := t.load(w, base+bus.Phys(off))
+		if d == 0 {
+			continue
+		}
+		if what, below, _ := t.l.decode(level, d); what != table || !t.empty(w, level+1, below) {
+			return false
 		}
 	}
-	fill(w, t.l.rootEntry(t.root, uint64(va)), 0, 1)
-	t.spare = append(t.spare, second)
+	return true
 }
 
-// newTable returns a zeroed and cleaned table, for the second level a spare one if there is any.
+// drop takes the table below, to which the descriptor of a level at entry points, and what hangs below it out of the tables. It must hold no page.
+func (t *PageTable) drop(w TableWriter, va bus.IOVA, level int, entry, below bus.Phys) {
+	t.zero(w, entry, 1)
+	span := t.l.span(level)
+	t.tell(w, Change{Kind: TableRemoved, VA: va &^ bus.IOVA(span-1), Size: int(span)})
+	w.Clean(entry, t.l.word)
+	t.spares(w, level+1, below)
+}
+
+// spares adds a table and those below it to the spare ones.
+func (t *PageTable) spares(w TableWriter, level int, base bus.Phys) {
+	t.spare = append(t.spare, base)
+	if level == len(t.l.levels) {
+		return
+	}
+	for off := 0; off < t.l.levels[level-1].bytes; off += t.l.word {
+		if what, below, _ := t.l.decode(level, t.load(w, base+bus.Phys(off))); what == table {
+			t.spares(w, level+1, below)
+		}
+	}
+}
+
+// newTable returns a zeroed and cleaned table, below the first level a spare one if there is any.
 func (t *PageTable) newTable(w TableWriter, bytes int) (bus.Phys, error) {
 	var base bus.Phys
-	if n := len(t.spare); n > 0 && bytes == t.l.tableBytes {
+	if n := len(t.spare); n > 0 && bytes == t.l.levels[len(t.l.levels)-1].bytes {
 		base, t.spare = t.spare[n-1], t.spare[:n-1]
 	} else {
 		var err error
 		if base, err = w.AllocTable(bytes, bytes); err != nil {
 			return 0, err
 		}
-		if uint64(base)&uint64(bytes-1) != 0 || uint64(base)>>32 != 0 {
-			return 0, fmt.Errorf("the table at %v is not at a 32-bit address aligned to %d bytes", base, bytes)
+		if uint64(base)&uint64(bytes-1) != 0 || uint64(base)>>t.l.paBits != 0 {
+			return 0, fmt.Errorf("the table at %v is not at a %d-bit address aligned to %d bytes", base, t.l.paBits, bytes)
 		}
 	}
-	fill(w, base, 0, bytes/wordBytes)
+	t.zero(w, base, bytes/t.l.word)
+	w.Clean(base, bytes)
 	return base, nil
 }
 
-// check reports a size that the format does not have and an address that is not aligned to it or outside the address space.
-func (t *PageTable) check(va bus.IOVA, size int) error {
+// check reports a size that the format does not have and addresses that are not aligned to it or out of range.
+func (t *PageTable) check(va bus.IOVA, pa bus.Phys, size int) error {
 	switch {
 	case !slices.Contains(t.l.sizes, size):
 		return fmt.Errorf("no page of %d bytes in the %s format", size, t.l.format)
@@ -178,14 +238,36 @@ func (t *PageTable) check(va bus.IOVA, size int) error {
 		return fmt.Errorf("not aligned to the page of %d bytes", size)
 	case !t.l.inRange(uint64(va)):
 		return fmt.Errorf("outside the %d-bit address space", t.l.vaBits)
+	case uint64(pa)&uint64(size-1) != 0 || uint64(pa)>>t.l.paBits != 0:
+		return fmt.Errorf("%v is not a %d-bit address aligned to %d bytes", pa, t.l.paBits, size)
 	}
 	return nil
 }
 
-// fill stores n equal words and cleans them.
-func fill(w TableWriter, at bus.Phys, v uint32, n int) {
-	for i := range n {
-		w.Store(at+bus.Phys(i*wordBytes), v)
+// load returns a descriptor as the CPU sees it.
+func (t *PageTable) load(w TableWriter, at bus.Phys) uint64 {
+	d := uint64(w.Load(at))
+	if t.l.word == 2*wordBytes {
+		d |= uint64(w.Load(at+wordBytes)) << 32
 	}
-	w.Clean(at, n*wordBytes)
+	return d
+}
+
+// enter stores n descriptors side by side, each step more than the one before. The word with the valid bit is stored last, so that a walker never finds half a descriptor valid.
+func (t *PageTable) enter(w TableWriter, at bus.Phys, desc, step uint64, n int) {
+	for range n {
+		if t.l.word == 2*wordBytes {
+			w.Store(at+wordBytes, uint32(desc>>32))
+		}
+		w.Store(at, uint32(desc))
+		at += bus.Phys(t.l.word)
+		desc += step
+	}
+}
+
+// zero stores n zero descriptors side by side, of each the word with the valid bit first.
+func (t *PageTable) zero(w TableWriter, at bus.Phys, n int) {
+	for i := range n * t.l.word / wordBytes {
+		w.Store(at+bus.Phys(i*wordBytes), 0)
+	}
 }

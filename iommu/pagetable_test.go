@@ -75,7 +75,7 @@ func TestTablesAreAlignedToTheirSize(t *testing.T) {
 	for _, c := range []struct {
 		format      Format
 		root, table bus.Phys
-	}{{OMAP, 16 << 10, 1 << 10}, {SGX, 4 << 10, 4 << 10}} {
+	}{{OMAP, 16 << 10, 1 << 10}, {SGX, 4 << 10, 4 << 10}, {SMMU, 4 << 10, 4 << 10}} {
 		pt, m := newTable(t, c.format)
 		if pt.Root()%c.root != 0 {
 			t.Errorf("%s: first level at %v", c.format, pt.Root())
@@ -259,7 +259,7 @@ func TestAllocationFailureIsReported(t *testing.T) {
 	if _, err := NewPageTable(OMAP, m); err == nil {
 		t.Error("no error for the first level")
 	}
-	if _, err := NewPageTable("smmu", m); err == nil {
+	if _, err := NewPageTable("vax", m); err == nil {
 		t.Error("no error for an unknown format")
 	}
 }
@@ -281,7 +281,10 @@ func TestLargestPageTakesTheLargestThatFits(t *testing.T) {
 		{OMAP, 0, 0, 4<<10 - 1, 0},
 		{OMAP, 0x800, 0, 64 << 10, 0},
 		{SGX, 0, 0, 64 << 20, 4 << 10},
-		{"smmu", 0, 0, 64 << 20, 0},
+		{SMMU, 0, 0, 2 << 30, 1 << 30},
+		{SMMU, 0, 0x4000_0000, 1<<30 - 1, 2 << 20},
+		{SMMU, 0x10_0000, 0, 64 << 20, 64 << 10},
+		{"vax", 0, 0, 64 << 20, 0},
 	} {
 		if got := LargestPage(c.f, c.va, c.pa, c.left); got != c.want {
 			t.Errorf("LargestPage(%s, %v, %v, %#x) = %d, want %d", c.f, c.va, c.pa, c.left, got, c.want)

@@ -10,13 +10,18 @@ import (
 	"socsim/sim/bus"
 )
 
-// reference is the MMU written down as its description reads: pages in a list, TLB slots replaced in turn, one lookup a burst.
+// reference is the MMU written down as its description reads: pages in lists, TLB slots replaced in turn, one lookup a burst, a walk that counts the tables on its way.
 type reference struct {
-	pages []refPage // what is in the tables
-	slots []refPage // size 0: empty
-	turn  int
-	n     Counters
-	moved []refMove
+	f      Format
+	spaces [2][]refPage // what is in the tables of each context
+	ctx    int
+	off    bool // the walker is
+	slots  []refSlot
+	turn   int
+	cache  []refTable
+	oldest int
+	n      Counters
+	moved  []refMove
 }
 
 type refPage struct {
@@ -25,44 +30,52 @@ type refPage struct {
 	size int
 }
 
+// refSlot is a TLB entry; of size 0, none.
+type refSlot struct {
+	refPage
+	ctx int
+}
+
+// refTable is a walk cache entry: the addresses that share a table. Of size 0, none.
+type refTable struct {
+	va, size bus.IOVA
+	ctx      int
+}
+
 type refMove struct {
 	PA bus.Phys
 	N  int
 }
 
+// spans are the bytes that a descriptor covers, of all levels but the last.
+func spans(f Format) []bus.IOVA {
+	switch f {
+	case OMAP:
+		return []bus.IOVA{1 << 20}
+	case SGX:
+		return []bus.IOVA{4 << 20}
+	}
+	return []bus.IOVA{1 << 30, 2 << 20}
+}
+
+func (p refPage) holds(va bus.IOVA) bool { return va >= p.va && va < p.va+bus.IOVA(p.size) }
+
 func findPage(pages []refPage, va bus.IOVA) (refPage, bool) {
 	for _, p := range pages {
-		if va >= p.va && va < p.va+bus.IOVA(p.size) {
+		if p.holds(va) {
 			return p, true
 		}
 	}
 	return refPage{}, false
 }
 
-// transfer moves n bytes burst by burst.
-func (r *reference) transfer(f Format, va bus.IOVA, n int) {
+// transfer moves n bytes burst by burst, up to the first fault.
+func (r *reference) transfer(va bus.IOVA, n int) {
 	for n > 0 {
 		step := min(n, 64-int(va%64))
-		p, hit := findPage(r.slots, va)
-		if hit {
-			r.n.Hits++
-		} else {
-			r.n.Misses++
-			var mapped bool
-			if p, mapped = findPage(r.pages, va); !mapped {
-				r.n.Faults++
-				r.n.WalkReads++
-				if r.secondLevel(f, va) {
-					r.n.WalkReads++
-				}
-				return
-			}
-			r.n.WalkReads++
-			if p.size < 1<<20 {
-				r.n.WalkReads++
-			}
-			r.slots[r.turn] = p
-			r.turn = (r.turn + 1) % len(r.slots)
+		p, ok := r.lookup(va)
+		if !ok {
+			return
 		}
 		r.moved = append(r.moved, refMove{p.pa + bus.Phys(va-p.va), step})
 		va += bus.IOVA(step)
@@ -70,103 +83,224 @@ func (r *reference) transfer(f Format, va bus.IOVA, n int) {
 	}
 }
 
-// secondLevel tells whether a walk for an unmapped address finds a second-level table: in the OMAP format when a page shares it, in the SGX format (where the test
-// never unmaps) as well.
-func (r *reference) secondLevel(f Format, va bus.IOVA) bool {
-	span := bus.IOVA(1 << 20)
-	if f == SGX {
-		span = 4 << 20
+func (r *reference) lookup(va bus.IOVA) (refPage, bool) {
+	for _, s := range r.slots {
+		if s.ctx == r.ctx && s.holds(va) {
+			r.n.Hits++
+			return s.refPage, true
+		}
 	}
-	return slices.ContainsFunc(r.pages, func(p refPage) bool { return p.size < 1<<20 && p.va/span == va/span })
+	r.n.Misses++
+	if r.off {
+		r.n.Faults[TLBMiss]++
+		return refPage{}, false
+	}
+	r.walk(va)
+	p, mapped := findPage(r.spaces[r.ctx], va)
+	if !mapped {
+		r.n.Faults[TranslationFault]++
+		return refPage{}, false
+	}
+	r.slots[r.turn] = refSlot{p, r.ctx}
+	r.turn = (r.turn + 1) % len(r.slots)
+	return p, true
 }
 
-func (r *reference) flush(va bus.IOVA) {
-	for i, p := range r.slots {
-		if va >= p.va && va < p.va+bus.IOVA(p.size) {
-			r.slots[i] = refPage{}
+// walk reads a descriptor of each table on the way, from the last one that the walk cache knows; each table found goes there.
+func (r *reference) walk(va bus.IOVA) {
+	tables := r.tables(va)
+	first := 0
+	for i, size := range tables {
+		if slices.Contains(r.cache, refTable{va / size * size, size, r.ctx}) {
+			first = i + 1
+		}
+	}
+	if first > 0 {
+		r.n.WalkCacheHits++
+	}
+	r.n.WalkReads += uint64(len(tables) - first + 1)
+	for _, size := range tables[first:] {
+		if len(r.cache) > 0 {
+			r.cache[r.oldest] = refTable{va / size * size, size, r.ctx}
+			r.oldest = (r.oldest + 1) % len(r.cache)
+		}
+	}
+}
+
+// tables returns the bytes covered by each table below the first level on the way to va. A table is there for as long as a page shares it, since nothing is unmapped.
+func (r *reference) tables(va bus.IOVA) (out []bus.IOVA) {
+	for _, size := range spans(r.f) {
+		shared := func(p refPage) bool { return bus.IOVA(p.size) < size && p.va/size == va/size }
+		if !slices.ContainsFunc(r.spaces[r.ctx], shared) {
+			break
+		}
+		out = append(out, size)
+	}
+	return out
+}
+
+func (r *reference) flush(va bus.IOVA, leaf bool) {
+	for i, s := range r.slots {
+		if s.ctx == r.ctx && s.holds(va) {
+			r.slots[i] = refSlot{}
+		}
+	}
+	for i, c := range r.cache {
+		if !leaf && c.ctx == r.ctx && va >= c.va && va < c.va+c.size {
+			r.cache[i] = refTable{}
 		}
 	}
 }
 
 func (r *reference) flushAll() {
 	clear(r.slots)
+	clear(r.cache)
 	r.turn = 0
 }
 
-// layoutOf maps pages of all the format's sizes, with holes.
-func layoutOf(f Format) []refPage {
-	if f == SGX {
-		var out []refPage
-		for i := range 24 {
-			if i%7 != 5 {
-				out = append(out, refPage{bus.IOVA(0x3f_0000 + i<<12), bus.Phys(0x8000_0000 + (i*5%24)<<12), 4 << 10})
-			}
+func (r *reference) flushContext(ctx int) {
+	for i, s := range r.slots {
+		if s.ctx == ctx || r.f != SMMU {
+			r.slots[i] = refSlot{}
 		}
-		return out
 	}
-	return []refPage{
-		{0x0000_1000, 0x8000_3000, 4 << 10},
-		{0x0000_2000, 0x8000_9000, 4 << 10},
-		{0x0000_3000, 0x8000_1000, 4 << 10},
-		{0x0000_5000, 0x8000_7000, 4 << 10},
-		{0x0001_0000, 0x8007_0000, 64 << 10},
-		{0x0002_0000, 0x8003_0000, 64 << 10},
-		{0x0010_0000, 0x8010_0000, 1 << 20},
-		{0x0020_0000, 0x8070_0000, 1 << 20},
-		{0x0100_0000, 0x8200_0000, 16 << 20},
+	for i, c := range r.cache {
+		if c.ctx == ctx {
+			r.cache[i] = refTable{}
+		}
 	}
 }
 
+func (r *reference) switchTo(ctx int) {
+	r.ctx = ctx
+	if r.f != SMMU {
+		r.flushAll()
+	}
+}
+
+// layoutOf maps pages of all the format's sizes, with holes; those of the second context lie elsewhere.
+func layoutOf(f Format, ctx int) (pages []refPage) {
+	switch f {
+	case OMAP:
+		pages = []refPage{
+			{0x0000_1000, 0x8000_3000, 4 << 10},
+			{0x0000_2000, 0x8000_9000, 4 << 10},
+			{0x0000_3000, 0x8000_1000, 4 << 10},
+			{0x0000_5000, 0x8000_7000, 4 << 10},
+			{0x0001_0000, 0x8007_0000, 64 << 10},
+			{0x0002_0000, 0x8003_0000, 64 << 10},
+			{0x0010_0000, 0x8010_0000, 1 << 20},
+			{0x0020_0000, 0x8070_0000, 1 << 20},
+			{0x0100_0000, 0x8200_0000, 16 << 20},
+		}
+	case SGX:
+		for i := range 24 {
+			if i%7 != 5 {
+				pages = append(pages, refPage{bus.IOVA(0x3f_0000 + i<<12), bus.Phys(0x8000_0000 + (i*5%24)<<12), 4 << 10})
+			}
+		}
+	case SMMU:
+		pages = []refPage{
+			{0x0000_1000, 0x8000_3000, 4 << 10},
+			{0x0000_2000, 0x8000_9000, 4 << 10},
+			{0x0000_4000, 0x8000_1000, 4 << 10},
+			{0x0001_0000, 0x8007_0000, 64 << 10},
+			{0x001f_f000, 0x8000_7000, 4 << 10},
+			{0x0020_0000, 0x8020_0000, 2 << 20},
+			{0x0040_1000, 0x8000_5000, 4 << 10},
+			{0x4000_0000, 0xc000_0000, 1 << 30},
+			{0x8020_0000, 0x8060_0000, 2 << 20},
+			{0x40_0000_1000, 0x8000_b000, 4 << 10},
+		}
+	}
+	if ctx == 1 {
+		pages = slices.DeleteFunc(pages, func(p refPage) bool { return p.va>>12%3 == 2 })
+		for i := range pages {
+			pages[i].pa ^= bus.Phys(pages[i].size)
+		}
+	}
+	return pages
+}
+
 func TestRandomStreamsAgreeWithTheReference(t *testing.T) {
-	for _, f := range []Format{OMAP, SGX} {
+	for _, f := range []Format{OMAP, SGX, SMMU} {
 		t.Run(string(f), func(t *testing.T) {
-			pages := layoutOf(f)
 			var total Counters
 			rapid.Check(t, func(rt *rapid.T) {
-				entries := rapid.IntRange(1, 8).Draw(rt, "entries")
-				r := newRig(t, Config{Entries: entries, Format: f, HitCycles: 1})
-				for _, p := range pages {
-					r.mapPage(t, p.va, p.pa, p.size)
+				cfg := Config{Entries: rapid.IntRange(1, 8).Draw(rt, "entries"), Format: f, HitCycles: 1}
+				if f == SMMU {
+					cfg.WalkCache = rapid.IntRange(0, 4).Draw(rt, "walk cache")
 				}
-				ref := &reference{pages: pages, slots: make([]refPage, entries)}
-				for range rapid.IntRange(1, 50).Draw(rt, "steps") {
-					p := rapid.SampledFrom(pages).Draw(rt, "page")
+				r := newRig(t, cfg)
+				second, err := NewPageTable(f, r.mem)
+				if err != nil {
+					t.Fatal(err)
+				}
+				tables := []*PageTable{r.pt, second}
+				ref := &reference{f: f, slots: make([]refSlot, cfg.Entries), cache: make([]refTable, cfg.WalkCache)}
+				for ctx, pt := range tables {
+					ref.spaces[ctx] = layoutOf(f, ctx)
+					for _, p := range ref.spaces[ctx] {
+						if err := pt.Map(r.mem, p.va, p.pa, p.size); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				for range rapid.IntRange(1, 60).Draw(rt, "steps") {
+					p := rapid.SampledFrom(ref.spaces[0]).Draw(rt, "page")
 					// Before, in or beyond the page, word aligned.
 					va := p.va + bus.IOVA(rapid.IntRange(0, p.size/4+64).Draw(rt, "word")*4) - 128
-					switch op := rapid.IntRange(0, 19).Draw(rt, "op"); op {
+					switch op := rapid.IntRange(0, 29).Draw(rt, "op"); op {
 					case 0:
 						r.mmu.FlushAll()
 						ref.flushAll()
-					case 1, 2:
+					case 1:
+						ctx := rapid.IntRange(0, 1).Draw(rt, "context")
+						r.mmu.FlushContext(ctx)
+						ref.flushContext(ctx)
+					case 2, 3:
 						r.mmu.Flush(va)
-						ref.flush(va)
+						ref.flush(va, false)
+					case 4, 5:
+						r.mmu.FlushLeaf(va)
+						ref.flush(va, true)
+					case 6, 7:
+						ctx := rapid.IntRange(0, 1).Draw(rt, "context")
+						r.mmu.SwitchContext(ctx, tables[ctx].Root())
+						ref.switchTo(ctx)
+					case 8:
+						ref.off = !ref.off
+						r.mmu.SetTableWalk(!ref.off)
 					default:
 						n := rapid.IntRange(1, 300).Draw(rt, "bytes")
-						if op == 3 {
+						if op == 9 {
 							n *= 50
 						}
 						r.port.Issue(r.free, va, n, op&1 == 0)
 						r.run()
-						ref.transfer(f, va, n)
+						ref.transfer(va, n)
+						r.port.Cancel()
+						r.mmu.Acknowledge(r.free)
 					}
 					if diff := cmp.Diff(ref.n, r.mmu.Counters()); diff != "" {
 						rt.Fatalf("counters (-reference +model)\n%s", diff)
 					}
 				}
 				var moved []refMove
-				for _, g := range r.log {
-					if g.Kind != bus.WalkRead {
-						moved = append(moved, refMove{g.Addr, g.N})
-					}
+				for _, g := range r.data() {
+					moved = append(moved, refMove{g.Addr, g.N})
 				}
 				if diff := cmp.Diff(ref.moved, moved); diff != "" {
 					rt.Fatalf("bursts (-reference +model)\n%s", diff)
 				}
 				total.Hits += ref.n.Hits
 				total.Misses += ref.n.Misses
-				total.Faults += ref.n.Faults
+				total.WalkCacheHits += ref.n.WalkCacheHits
+				for k, n := range ref.n.Faults {
+					total.Faults[k] += n
+				}
 			})
-			if total.Hits == 0 || total.Misses == total.Faults || total.Faults == 0 {
+			if total.Hits == 0 || total.Misses == total.Faults.Total() || total.Faults[TranslationFault] == 0 || total.Faults[TLBMiss] == 0 || f == SMMU && total.WalkCacheHits == 0 {
 				t.Errorf("the streams exercise too little: %+v", total)
 			}
 		})
@@ -180,7 +314,7 @@ func TestAStreamMissesOncePerPage(t *testing.T) {
 		f             Format
 		size          int
 		pages, levels uint64
-	}{{OMAP, 4 << 10, 277, 2}, {OMAP, 64 << 10, 18, 2}, {OMAP, 1 << 20, 2, 1}, {OMAP, 16 << 20, 1, 1}, {SGX, 4 << 10, 277, 2}} {
+	}{{OMAP, 4 << 10, 277, 2}, {OMAP, 64 << 10, 18, 2}, {OMAP, 1 << 20, 2, 1}, {OMAP, 16 << 20, 1, 1}, {SGX, 4 << 10, 277, 2}, {SMMU, 4 << 10, 277, 3}, {SMMU, 64 << 10, 18, 3}, {SMMU, 2 << 20, 1, 2}} {
 		r := newRig(t, Config{Entries: 8, Format: c.f})
 		for off := 0; off < frame; off += c.size {
 			r.mapPage(t, bus.IOVA(c.size+off), bus.Phys(0x8000_0000+off), c.size)
@@ -219,7 +353,7 @@ func TestMoreStreamsThanEntriesThrash(t *testing.T) {
 
 // Tables and a plain map agree over random maps and unmaps of all sizes; what the CPU sees and what memory holds stay the same.
 func TestRandomMapsAgreeWithAList(t *testing.T) {
-	for _, f := range []Format{OMAP, SGX} {
+	for _, f := range []Format{OMAP, SGX, SMMU} {
 		t.Run(string(f), func(t *testing.T) {
 			rapid.Check(t, func(rt *rapid.T) {
 				pt, m := newTable(t, f)

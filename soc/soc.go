@@ -283,6 +283,7 @@ func (s *System) AddISP(name string, sensor isp.Sensor, out isp.Output) (*Camera
 	if err != nil {
 		return nil, err
 	}
+	mmu.Now = s.Engine.Now
 	c := &Camera{Pipeline: p, Name: name, Master: s.master(name), MMU: mmu}
 	port := s.Fabric.AddPort(cfg.Port(c.Master, cfg.Outstanding), p)
 	p.SetPort(iommu.NewPort(port, mmu, p))
@@ -300,6 +301,7 @@ func (s *System) AddGPU(name string) (*Graphics, error) {
 	if err != nil {
 		return nil, err
 	}
+	mmu.Now = s.Engine.Now
 	c := &Graphics{GPU: g, Name: name, Master: s.master(name), MMU: mmu}
 	port := s.Fabric.AddPort(cfg.Port(c.Master, cfg.Outstanding), g)
 	g.SetPort(iommu.NewPort(port, mmu, g))

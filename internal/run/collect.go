@@ -204,7 +204,7 @@ func (c *collector) devices() {
 		c.count("iommu."+t.Name+".tlb_hits", "count", k.Hits)
 		c.count("iommu."+t.Name+".tlb_misses", "count", k.Misses)
 		c.count("iommu."+t.Name+".walk_reads", "count", k.WalkReads)
-		c.count("iommu."+t.Name+".faults", "count", k.Faults)
+		c.count("iommu."+t.Name+".faults", "count", k.Faults.Total())
 		c.time("iommu."+t.Name+".map_time", t.MapTime)
 	}
 	st := c.graph.Allocator().Stats()

@@ -33,6 +33,8 @@ var inert = map[string]string{
 	"soc.display.clock":              "a limit that is checked: of scaling",
 	"soc.gpu.mmu.format":             "another format needs another driver's address space",
 	"soc.isp.mmu.format":             "the same",
+	"soc.gpu.mmu.walk_cache":         "of the format smmu",
+	"soc.isp.mmu.walk_cache":         "of the format smmu",
 	"soc.l1d.line":                   "all levels share one line size; see the validation",
 	"soc.l2.line":                    "the same",
 	"soc.cpu.bus_group":              "no other initiator is of its class: one free queue is like another",

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "rewrite the table in docs/model.md")
+var update = flag.Bool("update", false, "rewrite the tables in docs")
 
 const (
 	page  = "../../docs/model.md"

@@ -193,7 +193,7 @@ func TestAJobSignalsItsFenceWhenItIsDone(t *testing.T) {
 		t.Errorf("submitted at %v, done at %v, signaled at %v", submitted, end, signaled)
 	}
 	equal(t, "jobs", r.gpu.Stats().Jobs, 1)
-	equal(t, "faults", r.gpu.MMU.Counters().Faults, 0)
+	equal(t, "faults", r.gpu.MMU.Counters().Faults.Total(), 0)
 	equal(t, "jobs remembered", len(r.renderer.fences), 0)
 }
 

@@ -236,12 +236,20 @@ func (m *Memory) StoreWord(pa bus.Phys, v uint32) {
 	m.table(pa).current[pa%PageBytes/4] = v
 }
 
-// CurrentWord returns a word of a page table as the CPU sees it.
-func (m *Memory) CurrentWord(pa bus.Phys) uint32 { return m.table(pa).current[pa%PageBytes/4] }
+// CurrentWord returns a word of a page table as the CPU sees it; 0 from a frame without contents, which is no descriptor in any format.
+func (m *Memory) CurrentWord(pa bus.Phys) uint32 {
+	if t := m.tables[pa2frame(pa-m.cfg.Base)]; t != nil {
+		return t.current[pa%PageBytes/4]
+	}
+	return 0
+}
 
-// LoadWord returns a word of a page table as memory holds it: the table walker's view.
+// LoadWord returns a word of a page table as memory holds it: the table walker's view. A walker that is led astray may ask for any frame: see CurrentWord.
 func (m *Memory) LoadWord(pa bus.Phys) uint32 {
-	t := m.table(pa)
+	t := m.tables[pa2frame(pa-m.cfg.Base)]
+	if t == nil {
+		return 0
+	}
 	if m.coherent {
 		return t.current[pa%PageBytes/4]
 	}
