@@ -22,6 +22,7 @@ type Port struct {
 	kind  bus.Kind
 	level int      // of the walk under way, 0 when the head is data
 	desc  bus.Phys // the descriptor being read
+	fresh bool     // nothing of the transfer has been granted
 }
 
 // NewPort puts m between the device and p, and makes the port p's source; p must be connected.
@@ -51,6 +52,7 @@ func (t *Port) Issue(at sim.Time, va bus.IOVA, n int, write bool) {
 	if write {
 		t.kind = bus.Write
 	}
+	t.fresh = true
 	if t.mmu.enabled {
 		at += t.mmu.hit
 	}
@@ -104,6 +106,7 @@ func (t *Port) read(at sim.Time, desc bus.Phys) {
 
 // Granted continues the transfer. It is called by the interconnect.
 func (t *Port) Granted(p *bus.Port, done sim.Time) {
+	t.fresh = false
 	switch {
 	case t.level > 0:
 		t.descriptor(done)
