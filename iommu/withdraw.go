@@ -2,8 +2,8 @@ package iommu
 
 import "socsim/sim/bus"
 
-// Withdraw takes the transfer back and returns true, as though it had not been issued: its lookups are not counted. It returns false if a part of it has been granted, the walker's reads included, if it
-// stands still after a fault, and if there is none.
+// Withdraw takes the transfer back and returns true, as though it had not been issued: its lookups are not counted. It returns false if a part of it has been granted, the walker's reads
+// included, if it stands still after a fault, and if there is none.
 func (t *Port) Withdraw() bool {
 	va, n := uint64(t.va), t.bus.Left
 	if !t.fresh || !t.bus.Withdraw() {

@@ -7,9 +7,9 @@ import (
 	"socsim/sim/bus"
 )
 
-// gainReader is the real-time client that fetches the gain table of the lens shading correction (LSC), ahead of the pixels that it corrects. A data unit takes storage from its request until its last byte
-// has been used, and is requested as soon as there is room: the beginning of a frame's table while the end of the last frame's is in use. A unit that is not there when its first byte is
-// needed is a prefetch error; the frame goes on, and the unit is let go when it has come.
+// gainReader is the real-time client that fetches the gain table of the lens shading correction (LSC), ahead of the pixels that it corrects. A data unit takes storage from its request
+// until its last byte has been used, and is requested as soon as there is room: the beginning of a frame's table while the end of the last frame's is in use. A unit that is not there when
+// its first byte is needed is a prefetch error; the frame goes on, and the unit is let go when it has come.
 type gainReader struct {
 	path   *Pipeline
 	lane   *bus.Lane[bus.IOVA]
@@ -28,8 +28,8 @@ type gainReader struct {
 	failed      int // last frame with an error, -1 for none
 }
 
-// SetGainTable programs the address of the gain table, which must be aligned to 32 bytes, and turns the correction on from the next frame that is not being fetched yet. Like the driver (ispccdc.c,
-// which waits for the first prefetch before it starts), leave it time: the first part is fetched at once, or when the stream is started. It panics if the path has no table.
+// SetGainTable programs the address of the gain table, which must be aligned to 32 bytes, and turns the correction on from the next frame that is not being fetched yet. Like the driver
+// (ispccdc.c, which waits for the first prefetch before it starts), leave it time: the first part is fetched at once, or when the stream is started. It panics if the path has no table.
 func (p *Pipeline) SetGainTable(table bus.IOVA) {
 	g := p.gain
 	if g == nil {

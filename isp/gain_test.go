@@ -87,6 +87,9 @@ func TestAGainTableThatIsNotThereByTheNextFrameIsGivenUp(t *testing.T) {
 		var frames []int
 		for _, o := range r.Overflows() {
 			frames = append(frames, o.Seq)
+			if o.Seq == 1 && (o.Waited < 2*sim.Millisecond || o.Holder != holder) {
+				t.Errorf("fixed %v: %+v, want it blamed on the stall", fixed, o)
+			}
 		}
 		late := 0
 		for _, x := range r.of(gainAt) {
@@ -103,6 +106,53 @@ func TestAGainTableThatIsNotThereByTheNextFrameIsGivenUp(t *testing.T) {
 		if diff := cmp.Diff([]int{0, 1, 1, 1, 1}, frames); diff != "" || late != want {
 			t.Errorf("fixed %v: %d units after the stall, want %d; errors of frames (-want +got):\n%s", fixed, late, want, diff)
 		}
+	}
+}
+
+func TestALateUnitOfTheGainTableKeepsItsStorageUntilItHasCome(t *testing.T) {
+	r := gainRig(t)
+	r.bus.latency = 4 * sim.Millisecond
+	r.Start(sim.Millisecond)
+	r.run(10 * sim.Millisecond)
+	log := r.of(gainAt)
+	// The first four come in at 4 ms, three of them when they should have been used already, at 1.62, 2.24 and 2.86 ms.
+	for k, want := range []sim.Time{0, 0, 0, 0, 4 * sim.Millisecond, 4 * sim.Millisecond, 4 * sim.Millisecond, 4 * sim.Millisecond} {
+		if log[k].at != want {
+			t.Errorf("unit %d requested at %v, want %v", k, log[k].at, want)
+		}
+	}
+	if r.GainErrors() == 0 {
+		t.Error("no error")
+	}
+}
+
+func TestOnlyTheNextFramesGainTableIsFetchedAhead(t *testing.T) {
+	r := newPathRig(t, defaultConfig(), Path{Sensor: small, AF: 1, GainTable: 200})
+	r.SetGainTable(gainAt)
+	r.Start(sim.Millisecond)
+	r.run(35 * sim.Millisecond)
+	var got []sim.Time
+	for _, x := range r.of(gainAt) {
+		got = append(got, x.at)
+	}
+	// One unit a frame: that of frame 0 at once, that of the next when a frame starts.
+	if diff := cmp.Diff([]sim.Time{0, 1 * sim.Millisecond, 11 * sim.Millisecond, 21 * sim.Millisecond, 31 * sim.Millisecond}, got); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
+	}
+}
+
+func TestANewStreamForgetsTheGainErrorsOfTheLast(t *testing.T) {
+	r := gainRig(t)
+	r.bus.stallFrom, r.bus.stallTo = 0, 3*sim.Millisecond
+	r.AF.Arm(afAt, 0)
+	r.Start(sim.Millisecond)
+	r.run(9 * sim.Millisecond)
+	r.Stop()
+	r.AF.Arm(afAt, 0)
+	r.Start(20 * sim.Millisecond)
+	r.run(29 * sim.Millisecond)
+	if d := r.dones[r.AF]; len(d) != 2 || !d[0].GainError || d[1].GainError {
+		t.Errorf("%+v, want an error in the first stream only", d)
 	}
 }
 

@@ -24,9 +24,9 @@ type MemoryStats struct {
 
 // Memory is a path of the ISP from memory to memory, or from memory to the histogram. It works through images of one size, a job each, in the order in which they were submitted.
 //
-// Nothing is lost on this path (TRM p. 1297: reads from memory do not fail, they stall). Processing takes the input's data units one after the other at a steady rate, one pixel after another without blanking; it stands
-// still before a data unit that has not come in, and before the first byte of an output's unit whose port is full. The read port requests a unit as soon as it has room for it: when the unit so many before it
-// has been used up. A written unit takes storage from its first byte until its last burst is done.
+// Nothing is lost on this path (TRM p. 1297: reads from memory do not fail, they stall). Processing takes the input's data units one after the other at a steady rate, one pixel after
+// another without blanking; it stands still before a data unit that has not come in, and before the first byte of an output's unit whose port is full. The read port requests a unit as
+// soon as it has room for it: when the unit so many before it has been used up. A written unit takes storage from its first byte until its last burst is done.
 //
 // An image of P pixels takes T cycles of the processing clock, pixel n being over after n*T/P cycles, rounded up, unless something stalls. T is the longest of
 //

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"socsim/iommu"
 	"socsim/sim"
 	"socsim/sim/bus"
 	"socsim/sim/units"
@@ -84,7 +85,8 @@ func TestMemoryJobsTakeTheTimeOfTheFormula(t *testing.T) {
 		{"resizer, one plane", cfg100(), resizeOf(Image{640, 480, 1, 640}, Image{320, 240, 1, 320}), 640 * 480},
 		// Both: the preview engine leaves 630x476 pixels, which take longer than the raw data.
 		{"preview and resizer", cfg100(), func(i *ISP) (*Memory, error) { return i.PreviewResizeMemory(vga, uyvy(320, 240)) }, 630 * 2 * 476},
-		// Four times up the output counts: 1280 columns of each of 244 lines, 326 of whose 327 pixels are used, at a pixel a cycle; and 1280x960 for the 326x243 that are used of 327x244, at two: more.
+		// Four times up the output counts. 1280 columns of each line, a pixel a cycle, for the 326 of 327 that are used; and 1280x960 for the 326x243 that are used of 327x244, two pixels a cycle.
+		{"columns up", cfg100(), resizeOf(uyvy(327, 244), uyvy(1280, 240)), (327*244*1280 + 326 - 1) / 326},
 		{"up", cfg100(), resizeOf(uyvy(327, 244), uyvy(1280, 960)), (327*244*1280*960 + 2*326*243 - 1) / (2 * 326 * 243)},
 		// Other rates.
 		{"histogram at 4 B", func() Config { c := cfg100(); c.MemoryRate = 4; return c }(), histogramOf(vga), 153_600},
@@ -427,6 +429,44 @@ func TestAJobBesideTheCameraWaitsAndTheCameraDoesNot(t *testing.T) {
 	}
 	if len(jobs) != 1 || jobs[0].Done < 2*full.FrameTime() {
 		t.Errorf("jobs %+v, want one that takes what the camera leaves", jobs)
+	}
+}
+
+// sections is memory whose every word describes a page of 1 MB.
+type sections struct{}
+
+func (sections) LoadWord(bus.Phys) uint32    { return 0x8000_0000 | 2 }
+func (sections) CurrentWord(bus.Phys) uint32 { return 0x8000_0000 | 2 }
+func (sections) Contains(bus.Phys) bool      { return true }
+
+// What is shown to the MMU ahead of its time, and would begin with a walk, must not hold up others.
+func TestAWalkThatIsNotDueMakesWayForAJob(t *testing.T) {
+	r := newPathRig(t, defaultConfig(), Path{Sensor: small, RawStride: 192})
+	m, err := r.isp.HistogramMemory(Image{Width: 64, Height: 16, BytesPerPixel: 1, Stride: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mmu, err := iommu.New(defaultConfig().MMU, sim.NewClock(166_000_000), sections{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mmu.Attach(0x8000_0000)
+	r.bus.mute = true
+	r.isp.SetPort(iommu.NewPort(&r.bus.port, mmu, r.isp.Source()))
+	var done sim.Time
+	m.OnDone = func(e JobDone) { done = e.Done }
+	r.arm()
+	r.Start(0)
+	r.run(sim.Microsecond)
+	m.Submit(srcAt+0x20_0000, 0, 0)
+	r.run(9 * sim.Millisecond)
+	// 512 cycles of 83 MHz and a walk; the raw image's first data unit is due at 82 us.
+	if done == 0 || done > 15*sim.Microsecond || r.dones[r.Raw] == nil {
+		t.Errorf("job done at %v, want it before the sensor has sent a line; raw frames %+v", done, r.dones[r.Raw])
+	}
+	// 52 lines of 164 bytes that take 3 bursts of 64 bytes from an address aligned to 64, and 16 lines of a burst; the first of each in its page misses.
+	if c := mmu.Counters(); c.Hits+c.Misses != 52*3+16 || c.Misses != 2 || c.WalkReads != 2 {
+		t.Errorf("%+v", c)
 	}
 }
 

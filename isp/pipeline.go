@@ -26,8 +26,8 @@ type Path struct {
 	AF, AEWB, GainTable units.Bytes
 }
 
-// Pipeline is an on-the-fly path of the ISP: sensor, CCDC, and if something needs them preview engine and resizer. The sensor free-runs between Start and Stop. Each place that data leave for memory is
-// a [Tap] with buffers of its own, nil if the path does not have it: a raw still frame is captured while the resized images go on.
+// Pipeline is an on-the-fly path of the ISP: sensor, CCDC, and if something needs them preview engine and resizer. The sensor free-runs between Start and Stop. Each place that data leave
+// for memory is a [Tap] with buffers of its own, nil if the path does not have it: a raw still frame is captured while the resized images go on.
 type Pipeline struct {
 	Resized, Preview, Raw, AF, AEWB *Tap
 
@@ -50,8 +50,8 @@ type Pipeline struct {
 	overflowLog []Overflow
 }
 
-// OnTheFly returns a stopped on-the-fly path, which claims the CCDC and as far as they are needed preview engine and resizer. It fails if another path has one of them, and on what the hardware cannot do:
-// see [NewResizer] and [Resizer.CheckRate]; and the CCDC takes at most a pixel per processing clock.
+// OnTheFly returns a stopped on-the-fly path, which claims the CCDC and as far as they are needed preview engine and resizer. It fails if another path has one of them, and on what the
+// hardware cannot do: see [NewResizer] and [Resizer.CheckRate]; and the CCDC takes at most a pixel per processing clock.
 func (i *ISP) OnTheFly(path Path) (*Pipeline, error) {
 	p := &Pipeline{isp: i, sensor: path.Sensor}
 	blocks, err := p.plan(path)
@@ -158,7 +158,8 @@ func (p *Pipeline) Resizer() Resizer { return p.resizer }
 // Sensor returns the sensor's timing.
 func (p *Pipeline) Sensor() Sensor { return p.sensor }
 
-// Overflows returns the records of the first MaxOverflowRecords overflows and gain table errors since the last Reset, at each port in the order of its data units. The slice is valid until the next Reset.
+// Overflows returns the records of the first MaxOverflowRecords overflows and gain table errors since the last Reset, at each port in the order of its data units. The slice is valid until
+// the next Reset.
 func (p *Pipeline) Overflows() []Overflow { return p.overflowLog }
 
 // Reset zeroes the counters of all taps and forgets the records, at the end of a warm-up. The stream goes on.

@@ -57,8 +57,8 @@ func source(size int, m Image) raster {
 	return r
 }
 
-// resized returns the rasters of the resizer's line ports, as many as the ratio uses: output lines that fall on one input line use ports 1 to 4 side by side, otherwise port 1 carries them all. left and
-// top is where the resizer's input lies in the lines of lineTotal counts. Ratios of 64 and more put at most four lines on one input line.
+// resized returns the rasters of the resizer's line ports, as many as the ratio uses: output lines that fall on one input line use ports 1 to 4 side by side, otherwise port 1 carries them
+// all. left and top is where the resizer's input lies in the lines of lineTotal counts. Ratios of 64 and more put at most four lines on one input line.
 func resized(size int, m Image, z Resizer, left, top, lineTotal int) []raster {
 	produced := func(at int) int64 { return int64(left + z.Left + z.Columns(at/m.BytesPerPixel)) }
 	units := cut(size, m.Width*m.BytesPerPixel, produced, produced)

@@ -16,9 +16,9 @@ type Port interface {
 // MaxOverflowRecords is how many overflows a path records; all are counted.
 const MaxOverflowRecords = 1000
 
-// Overflow is a real-time port that failed: at time At the first byte of a data unit to write found the storage full, and the unit was lost; or the first byte of a data unit of the gain table was
-// needed and not there. Waited and Holder tell why the unit whose storage was due, or the unit itself, was late: the longest time that the last burst of a unit waited at the arbiter, of that unit and
-// those that held it up, and the master served just before that burst.
+// Overflow is a real-time port that failed: at time At the first byte of a data unit to write found the storage full, and the unit was lost; or the first byte of a data unit of the gain
+// table was needed and not there. Waited and Holder tell why the unit whose storage was due, or the unit itself, was late: the longest time that the last burst of a unit waited at the
+// arbiter, of that unit and those that held it up, and the master served just before that burst.
 //
 // A frame that is still on its way to memory when the next one starts records one overflow at that time: Waited is then the time since its unit was requested. Holder is bus.NoMaster if
 // nothing that held it up has been granted yet.

@@ -35,8 +35,8 @@ type Stats struct {
 	Overflows  uint64 // overflow events: one per lost data unit, and one per frame that was cut short by the next
 }
 
-// Tap is a place where a path's data go to memory: the raw image of the CCDC, the preview engine's, the resizer's, or statistics. A driver arms a buffer for each frame it wants. The callbacks run as
-// events of the engine and may call any method of the tap and its path.
+// Tap is a place where a path's data go to memory: the raw image of the CCDC, the preview engine's, the resizer's, or statistics. A driver arms a buffer for each frame it wants. The
+// callbacks run as events of the engine and may call any method of the tap and its path.
 type Tap struct {
 	// OnFrameStart and OnFrameDone, when set, are called at frame rate. The done of a frame comes before the start of the next.
 	OnFrameStart func(FrameStart)
@@ -76,8 +76,8 @@ type frame struct {
 	doneAt     sim.Time
 }
 
-// writer is a real-time client of the shared buffer logic: a port's share of what a tap writes. A data unit takes storage from the production of its first byte until its last burst is done, and is
-// requested when its last byte has been produced. A unit whose first byte finds the storage full is lost.
+// writer is a real-time client of the shared buffer logic: a port's share of what a tap writes. A data unit takes storage from the production of its first byte until its last burst is
+// done, and is requested when its last byte has been produced. A unit whose first byte finds the storage full is lost.
 type writer struct {
 	tap    *Tap
 	id     PortID
@@ -116,8 +116,8 @@ func (t *Tap) Bytes() int { return t.bytes }
 // Stats returns the counters. A data unit is judged when the one before it at its port is granted, so an overflow may be counted up to a unit early.
 func (t *Tap) Stats() Stats { return t.stats }
 
-// Arm programs the address of the next buffer, which must be aligned to 32 bytes. It is latched, and used up, at the next frame start; cookie comes back in the callbacks. Arming again before that
-// replaces it.
+// Arm programs the address of the next buffer, which must be aligned to 32 bytes. It is latched, and used up, at the next frame start; cookie comes back in the callbacks. Arming again
+// before that replaces it.
 func (t *Tap) Arm(target bus.IOVA, cookie int) {
 	if target%outputAlign != 0 {
 		panic(fmt.Sprintf("isp: output address %v not aligned to %d bytes", target, outputAlign))

@@ -92,9 +92,21 @@ func TestPortsAreThoseOfTheTRM(t *testing.T) {
 		priority int
 		bytes    int
 	}{
-		{"LSC in", "R", 0, 1024}, {"fault pixel in", "R", 1, 512}, {"CCP2 out", "W", 2, 1024}, {"CSI2A out", "W", 3, 1024}, {"CCDC out", "W", 4, 1024}, {"resizer line 1", "W", 5, 1024},
-		{"resizer line 2", "W", 6, 1024}, {"resizer line 3", "W", 7, 1024}, {"resizer line 4", "W", 8, 1024}, {"preview out", "W", 9, 1024}, {"H3A AF out", "W", 10, 512}, {"H3A AE/AWB out", "W", 11, 512},
-		{"resizer in", "R", 12, 1024}, {"preview in", "R", 13, 1024}, {"histogram in", "R", 14, 512},
+		{"LSC in", "R", 0, 1024},
+		{"fault pixel in", "R", 1, 512},
+		{"CCP2 out", "W", 2, 1024},
+		{"CSI2A out", "W", 3, 1024},
+		{"CCDC out", "W", 4, 1024},
+		{"resizer line 1", "W", 5, 1024},
+		{"resizer line 2", "W", 6, 1024},
+		{"resizer line 3", "W", 7, 1024},
+		{"resizer line 4", "W", 8, 1024},
+		{"preview out", "W", 9, 1024},
+		{"H3A AF out", "W", 10, 512},
+		{"H3A AE/AWB out", "W", 11, 512},
+		{"resizer in", "R", 12, 1024},
+		{"preview in", "R", 13, 1024},
+		{"histogram in", "R", 14, 512},
 	}
 	if len(want) != int(NumPorts) {
 		t.Fatalf("%d ports, want %d", NumPorts, len(want))
@@ -285,6 +297,9 @@ func TestAStillIsCapturedWhileThePreviewGoesOn(t *testing.T) {
 		}
 		bytes := 0
 		for _, x := range r.of(c.at) {
+			if !x.write {
+				t.Fatalf("%s: %v is read", c.name, x.va)
+			}
 			bytes += x.n
 		}
 		if bytes != c.frames*c.size {
