@@ -185,8 +185,8 @@ type memoryDummy struct{}
 
 func (*memoryDummy) Granted(*bus.Port, sim.Time) {}
 
-// Each real-time port fails exactly when the bus keeps the storage of its first data unit from it, whether the unit waits or is in flight: its port is full when byte 1024 (or 512) comes. The figures are
-// pixel clocks of the reference sensor (864x656, lines of 3984).
+// Each real-time port fails exactly when the bus keeps the storage of its first data unit from it, whether the unit waits or is in flight: its port is full when byte 1024 (or 512) comes.
+// The figures are pixel clocks of the reference sensor (864x656, lines of 3984).
 func TestAPortFailsExactlyWhenItsStorageRunsOut(t *testing.T) {
 	s := et8ek8
 	const line = 3984
