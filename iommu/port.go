@@ -14,24 +14,15 @@ type Port struct {
 	// Emulator marks the accesses as the emulator's, which have a fault of their own: [EmulatorMiss].
 	Emulator bool
 
-	bus  *bus.Port
-	mmu  *MMU
-	dev  bus.Source
-	va   bus.IOVA // of the next byte without translation
-	left int      // bytes from there on
-	kind bus.Kind
-
-	level   int      // of the walk under way, 0 when the head is data
-	desc    bus.Phys // the descriptor being read
-	epoch   uint32   // of the walk
-	old     bool     // the walk read a descriptor that the CPU has changed since
-	via     bool     // the walk skipped levels
-	viaWhen sim.Time // when the table that it began with was removed
-
-	stalled bool
-	fault   FaultRecord
-	since   sim.Time // when the stall began, as far as it is not counted
-	next    *Port    // stalled after this one
+	bus   *bus.Port
+	mmu   *MMU
+	dev   bus.Source
+	va    bus.IOVA // of the next byte without translation
+	left  int      // bytes from there on
+	kind  bus.Kind
+	level int      // of the walk under way, 0 when the head is data
+	desc  bus.Phys // the descriptor being read
+	fresh bool     // nothing of the transfer has been granted
 }
 
 // NewPort puts m between the device and p, and makes the port p's source; p must be connected.
@@ -63,6 +54,7 @@ func (t *Port) Issue(at sim.Time, va bus.IOVA, n int, write bool) {
 	if write {
 		t.kind = bus.Write
 	}
+	t.fresh = true
 	if t.mmu.enabled {
 		at += t.mmu.hit
 	}
@@ -184,6 +176,7 @@ func (t *Port) read(at sim.Time, base bus.Phys) {
 
 // Granted continues the transfer. It is called by the interconnect.
 func (t *Port) Granted(p *bus.Port, done sim.Time) {
+	t.fresh = false
 	switch {
 	case t.level > 0:
 		t.descriptor(done)

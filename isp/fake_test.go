@@ -14,7 +14,7 @@ var (
 	et8ek8 = Sensor{Width: 864, Height: 656, LineTotal: 3984, FrameTotal: 672, PixelClock: 80_000_000}
 	full   = Sensor{Width: 2592, Height: 1968, LineTotal: 3288, FrameTotal: 2016, PixelClock: 80_000_000}
 
-	preview = Output{Width: 864, Height: 656, BytesPerPixel: 2, Stride: 1728}
+	preview = Image{Width: 864, Height: 656, BytesPerPixel: 2, Stride: 1728}
 )
 
 // defaultConfig is the ISP of an OMAP34xx with an interconnect of 166 MHz.
@@ -22,6 +22,9 @@ func defaultConfig() Config {
 	return Config{
 		ProcessingClock:    83_000_000,
 		PortBytes:          1024,
+		SmallPortBytes:     512,
+		MemoryRate:         2,
+		ResizerRate:        1,
 		DataUnit:           256,
 		Outstanding:        4,
 		CropColumns:        10,
@@ -37,10 +40,12 @@ const holder bus.Master = 7
 
 // transfer is a data unit as the fake bus saw it.
 type transfer struct {
-	at   sim.Time // when it was offered
-	va   bus.IOVA
-	n    int
-	done sim.Time // of its last burst
+	at      sim.Time // when it was offered
+	va      bus.IOVA
+	n       int
+	granted sim.Time // of its last burst
+	done    sim.Time // of its last burst
+	write   bool
 }
 
 // fakeBus serves one port, a burst every gap, each done latency after its grant. From stallFrom to stallTo it grants nothing.
@@ -53,7 +58,8 @@ type fakeBus struct {
 	stall               func(at sim.Time) sim.Time // when set, a grant due at the time is moved to the result
 	log                 []transfer
 	mute                bool // keeps no log
-	bursts              int
+	fixed               bool // gives nothing back that is due
+	bursts, transfers   int
 }
 
 func newFakeBus(eng *sim.Engine, src bus.Source, gap, latency sim.Time) *fakeBus {
@@ -65,16 +71,23 @@ func newFakeBus(eng *sim.Engine, src bus.Source, gap, latency sim.Time) *fakeBus
 }
 
 func (f *fakeBus) Issue(at sim.Time, va bus.IOVA, n int, write bool) {
-	if !write {
-		panic("the ISP reads")
-	}
-	if at < f.eng.Now() || at < f.granted {
+	if at < f.granted {
 		panic("issued in the past")
 	}
 	if !f.mute {
-		f.log = append(f.log, transfer{at: at, va: va, n: n})
+		f.log = append(f.log, transfer{at: at, va: va, n: n, write: write})
 	}
-	f.port.Issue(at, bus.Phys(va), n, bus.Write)
+	bus.Direct{Port: &f.port}.Issue(at, bus.Phys(va), n, write)
+}
+
+func (f *fakeBus) Withdraw() bool {
+	if f.fixed && f.port.Issued() <= f.eng.Now() || !f.port.Withdraw() {
+		return false
+	}
+	if !f.mute {
+		f.log = f.log[:len(f.log)-1]
+	}
+	return true
 }
 
 func (f *fakeBus) AdvanceTo(limit sim.Time) {
@@ -94,17 +107,20 @@ func (f *fakeBus) AdvanceTo(limit sim.Time) {
 		f.bursts++
 		done := now + f.latency
 		if !f.mute {
-			f.log[len(f.log)-1].done = done
+			f.log[len(f.log)-1].done, f.log[len(f.log)-1].granted = done, now
 		}
 		if !f.port.Advance(f.port.Burst(), done) {
+			f.transfers++
 			f.port.Source().Granted(&f.port, done)
 		}
 	}
 }
 
-// rig is a pipeline at a fake bus that arms the same buffer for each frame.
+// rig is an on-the-fly path to the resizer at a fake bus that arms the same buffer for each frame.
 type rig struct {
 	*Pipeline
+	*Tap
+	isp    *ISP
 	t      testing.TB
 	eng    *sim.Engine
 	bus    *fakeBus
@@ -114,16 +130,29 @@ type rig struct {
 
 const target bus.IOVA = 0x1000_0000
 
-func newRig(t testing.TB, cfg Config, s Sensor, out Output) *rig {
+// newISP returns an ISP at a fake bus.
+func newISP(t testing.TB, cfg Config) (*ISP, *fakeBus) {
 	t.Helper()
 	eng := sim.New()
 	t.Cleanup(eng.Close)
-	p, err := New(eng, cfg, s, out)
+	i, err := New(eng, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{Pipeline: p, t: t, eng: eng, bus: newFakeBus(eng, p, 50*sim.Nanosecond, 100*sim.Nanosecond)}
-	p.SetPort(r.bus)
+	b := newFakeBus(eng, i.Source(), 50*sim.Nanosecond, 100*sim.Nanosecond)
+	i.SetPort(b)
+	return i, b
+}
+
+func newRig(t testing.TB, cfg Config, s Sensor, out Image) *rig {
+	t.Helper()
+	i, b := newISP(t, cfg)
+	path, err := i.OnTheFly(Path{Sensor: s, Resized: out})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eng, p := i.eng, path.Resized
+	r := &rig{Pipeline: path, Tap: p, isp: i, t: t, eng: eng, bus: b}
 	p.OnFrameStart = func(e FrameStart) {
 		if e.At != eng.Now() {
 			t.Errorf("start of frame %d is at %v, delivered at %v", e.Seq, e.At, eng.Now())
@@ -149,7 +178,7 @@ func (r *rig) run(until sim.Time) {
 }
 
 // produced is when output byte b of line k of frame seq has been produced, straight from the package comment.
-func produced(cfg Config, s Sensor, out Output, origin sim.Time, seq, k, b int) sim.Time {
+func produced(cfg Config, s Sensor, out Image, origin sim.Time, seq, k, b int) sim.Time {
 	r, err := NewResizer(cfg, s.Width-cfg.CropColumns, s.Height-cfg.CropLines, out)
 	if err != nil {
 		panic(err)
@@ -166,4 +195,13 @@ func produced(cfg Config, s Sensor, out Output, origin sim.Time, seq, k, b int) 
 	column := cfg.CropColumns/2 + r.Left + (b/out.BytesPerPixel*r.HorzRatio+hphase)/256 + 7
 	count := int64(seq)*int64(s.LineTotal)*int64(s.FrameTotal) + int64(line)*int64(s.LineTotal) + int64(column)
 	return origin + sim.NewClock(int64(s.PixelClock)).Cycles(count)
+}
+
+// onTheFly makes a path on an ISP of its own.
+func onTheFly(cfg Config, path Path) (*Pipeline, error) {
+	i, err := New(sim.New(), cfg)
+	if err != nil {
+		return nil, err
+	}
+	return i.OnTheFly(path)
 }

@@ -5,14 +5,11 @@ import (
 
 	"socsim/iommu"
 	"socsim/sim"
-	"socsim/sim/bus"
 )
 
 // The MMU's port is what the pipeline is made for.
 var (
-	_ Port       = (*iommu.Port)(nil)
-	_ canceler   = (*iommu.Port)(nil)
-	_ bus.Source = (*Pipeline)(nil)
+	_ Port = (*iommu.Port)(nil)
 )
 
 const tiny = 2 * sim.Microsecond
@@ -20,7 +17,7 @@ const tiny = 2 * sim.Microsecond
 // small is a sensor whose frames are short: 82x52 pixels in 10 ms.
 var (
 	small    = Sensor{Width: 82, Height: 52, LineTotal: 100, FrameTotal: 100, PixelClock: 1_000_000}
-	smallOut = Output{Width: 64, Height: 48, BytesPerPixel: 2, Stride: 128}
+	smallOut = Image{Width: 64, Height: 48, BytesPerPixel: 2, Stride: 128}
 )
 
 func TestFrameWithoutABufferIsDropped(t *testing.T) {
@@ -87,7 +84,7 @@ func TestFrameStillOnItsWayAtTheNextStartIsCutShort(t *testing.T) {
 	if got := r.Stats(); got.Captured != 1 || got.Overflowed != 1 || got.Dropped != 0 || got.Overflows != 1 {
 		t.Errorf("got %+v, want frame 0 overflowed, with one record, and frame 1 captured", got)
 	}
-	if o := r.Overflows()[0]; o.At != 10*sim.Millisecond || o.Seq != 0 || o.Port != 1 || o.Waited < 6*sim.Millisecond || o.Waited > 7*sim.Millisecond {
+	if o := r.Overflows()[0]; o.At != 10*sim.Millisecond || o.Seq != 0 || o.Port != ResizerLine1 || o.Waited < 6*sim.Millisecond || o.Waited > 7*sim.Millisecond {
 		t.Errorf("overflow %+v, want it at 10ms after waiting since about 3ms", o)
 	}
 	if got, want := len(order), 4; got != want || order[1] != "done" || order[2] != "start" {
@@ -98,17 +95,10 @@ func TestFrameStillOnItsWayAtTheNextStartIsCutShort(t *testing.T) {
 	}
 }
 
-// cancelBus can withdraw a transfer.
-type cancelBus struct{ *fakeBus }
-
-func (c cancelBus) Cancel() { c.port.Cancel() }
-
 func TestAbandonedUnitIsWithdrawnFromAPortThatCan(t *testing.T) {
 	for _, withdraw := range []bool{false, true} {
 		r := newRig(t, defaultConfig(), small, smallOut)
-		if withdraw {
-			r.SetPort(cancelBus{r.bus})
-		}
+		r.bus.fixed = !withdraw
 		r.OnFrameStart = func(e FrameStart) { r.Arm(0x5000, 1) }
 		r.bus.stallFrom, r.bus.stallTo = 3*sim.Millisecond, 10*sim.Millisecond+sim.Microsecond
 		r.Start(0)
@@ -167,12 +157,12 @@ func TestStopEndsTheStreamAtOnce(t *testing.T) {
 	r := newRig(t, defaultConfig(), small, smallOut)
 	r.Start(0)
 	r.run(13 * sim.Millisecond)
-	written := len(r.bus.log)
+	written := r.bus.bursts
 	r.Stop()
 	r.Stop()
 	r.run(100 * sim.Millisecond)
-	if len(r.starts) != 2 || len(r.dones) != 1 || len(r.bus.log) != written {
-		t.Errorf("%d starts, %d dones, %d more units; want 2, 1 and none", len(r.starts), len(r.dones), len(r.bus.log)-written)
+	if len(r.starts) != 2 || len(r.dones) != 1 || r.bus.bursts != written {
+		t.Errorf("%d starts, %d dones, %d more bursts; want 2, 1 and none", len(r.starts), len(r.dones), r.bus.bursts-written)
 	}
 	if r.eng.Next() != sim.Never {
 		t.Error("an event is left behind")
@@ -269,7 +259,7 @@ func BenchmarkFrame(b *testing.B) {
 	for _, c := range []struct {
 		name   string
 		sensor Sensor
-		out    Output
+		out    Image
 	}{{"864x656", et8ek8, preview}, {"2592x1968-quarter", full, uyvy(644, 490)}} {
 		b.Run(c.name, func(b *testing.B) {
 			r := newRig(b, defaultConfig(), c.sensor, c.out)

@@ -45,7 +45,7 @@ type Resizer struct {
 
 // NewResizer returns the setting that scales an input of width x height pixels to the output. It fails when the resizer cannot: an input or output beyond its limits or a factor beyond
 // 4 up or 4 down.
-func NewResizer(cfg Config, width, height int, out Output) (Resizer, error) {
+func NewResizer(cfg Config, width, height int, out Image) (Resizer, error) {
 	r := Resizer{InWidth: width, InHeight: height, OutWidth: out.Width, OutHeight: out.Height}
 	if err := out.Validate(); err != nil {
 		return r, err

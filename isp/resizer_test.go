@@ -5,19 +5,17 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
-
-	"socsim/sim"
 )
 
-func uyvy(width, height int) Output {
-	return Output{Width: width, Height: height, BytesPerPixel: 2, Stride: (width*2 + 31) &^ 31}
+func uyvy(width, height int) Image {
+	return Image{Width: width, Height: height, BytesPerPixel: 2, Stride: (width*2 + 31) &^ 31}
 }
 
 // The expected settings were computed by hand from the equations in ispresizer.c.
 func TestRatiosAreThoseOfTheDriver(t *testing.T) {
 	for _, c := range []struct {
 		width, height int
-		out           Output
+		out           Image
 		want          string
 	}{
 		{854, 652, preview, "854x652 -> 864x656: ratio 251/256 by 253/256, uses 853x651 of the input"},
@@ -57,7 +55,7 @@ func TestInputLeftOverIsCutEvenly(t *testing.T) {
 func TestScalingBeyondTheResizerIsRefused(t *testing.T) {
 	for _, c := range []struct {
 		width, height int
-		out           Output
+		out           Image
 		want          string
 	}{
 		{854, 652, uyvy(208, 480), "854 columns to 208: ratio out of range, want 212 to 3392 columns"},
@@ -70,9 +68,9 @@ func TestScalingBeyondTheResizerIsRefused(t *testing.T) {
 		{1000, 2100, uyvy(1656, 1000), "output width 1656 over the limit of 1650 with 7 vertical taps"},
 		{640, 480, uyvy(644, 600), "output width 644, want a multiple of 8"},
 		{640, 480, uyvy(641, 400), "output width 641, want a multiple of 2"},
-		{640, 480, Output{Width: 640, Height: 480, BytesPerPixel: 2, Stride: 1279}, "stride 1279, want at least the 1280"},
-		{640, 480, Output{Width: 640, Height: 480, BytesPerPixel: 2, Stride: 1290}, "stride 1290, want a multiple of 32"},
-		{640, 480, Output{Width: 640, Height: 480, BytesPerPixel: 4, Stride: 2560}, "4 bytes per pixel"},
+		{640, 480, Image{Width: 640, Height: 480, BytesPerPixel: 2, Stride: 1279}, "stride 1279, want at least the 1280"},
+		{640, 480, Image{Width: 640, Height: 480, BytesPerPixel: 2, Stride: 1290}, "stride 1290, want a multiple of 32"},
+		{640, 480, Image{Width: 640, Height: 480, BytesPerPixel: 4, Stride: 2560}, "4 bytes per pixel"},
 		{640, 480, uyvy(640, 1), "want at least 16x2"},
 	} {
 		_, err := NewResizer(defaultConfig(), c.width, c.height, c.out)
@@ -120,21 +118,21 @@ func TestRatioIsTheLargestThatTheInputSuffices(t *testing.T) {
 func TestRatesOverTheClockAreRefused(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		change func(*Config, *Sensor, *Output)
+		change func(*Config, *Sensor, *Image)
 		want   string
 	}{
-		{"reference", func(*Config, *Sensor, *Output) {}, ""},
-		{"horizontal at the limit", func(c *Config, s *Sensor, o *Output) { c.ProcessingClock = 81_031_654 }, ""},
-		{"horizontal over it", func(c *Config, s *Sensor, o *Output) { c.ProcessingClock = 81_031_652 }, "horizontal stage"},
-		{"horizontal over 100 MHz", func(c *Config, s *Sensor, o *Output) { c.ProcessingClock = 200_000_000; *o = uyvy(1072, 656) }, "horizontal stage"},
-		{"vertical", func(c *Config, s *Sensor, o *Output) { *o = uyvy(864, 2400) }, "vertical stage"},
-		{"CCDC", func(c *Config, s *Sensor, o *Output) { s.PixelClock = 84_000_000; *o = uyvy(432, 328) }, "CCDC"},
-		{"preview engine", func(c *Config, s *Sensor, o *Output) { c.MaxPreviewWidth = 853 }, "preview engine: output width 854 over the limit of 853"},
-		{"output width", func(c *Config, s *Sensor, o *Output) { c.MaxOutputWidth = 863 }, "over the limit of 863"},
+		{"reference", func(*Config, *Sensor, *Image) {}, ""},
+		{"horizontal at the limit", func(c *Config, s *Sensor, o *Image) { c.ProcessingClock = 81_031_654 }, ""},
+		{"horizontal over it", func(c *Config, s *Sensor, o *Image) { c.ProcessingClock = 81_031_652 }, "horizontal stage"},
+		{"horizontal over 100 MHz", func(c *Config, s *Sensor, o *Image) { c.ProcessingClock = 200_000_000; *o = uyvy(1072, 656) }, "horizontal stage"},
+		{"vertical", func(c *Config, s *Sensor, o *Image) { *o = uyvy(864, 2400) }, "vertical stage"},
+		{"CCDC", func(c *Config, s *Sensor, o *Image) { s.PixelClock = 84_000_000; *o = uyvy(432, 328) }, "CCDC"},
+		{"preview engine", func(c *Config, s *Sensor, o *Image) { c.MaxPreviewWidth = 853 }, "preview engine: output width 854 over the limit of 853"},
+		{"output width", func(c *Config, s *Sensor, o *Image) { c.MaxOutputWidth = 863 }, "over the limit of 863"},
 	} {
 		cfg, s, o := defaultConfig(), et8ek8, preview
 		c.change(&cfg, &s, &o)
-		_, err := New(sim.New(), cfg, s, o)
+		_, err := onTheFly(cfg, Path{Sensor: s, Resized: o})
 		switch {
 		case c.want == "" && err != nil:
 			t.Errorf("%s: %v", c.name, err)

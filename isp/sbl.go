@@ -1,152 +1,121 @@
 package isp
 
 import (
+	"fmt"
+
 	"socsim/sim"
 	"socsim/sim/bus"
 )
 
-// unit is one data unit of an output line. Columns are pixel clock counts from the start of the input line.
-type unit struct {
-	first  int64 // when its first byte has been produced
-	last   int64 // when its last byte has been produced
-	offset int32 // in the line, bytes
-	bytes  int32
+// Port is where the shared buffer logic sends and fetches data: the ISP's MMU, or a fake in a test. It gets one data unit at a time, of at most Config.DataUnit contiguous bytes; its source is
+// [ISP.Source].
+type Port interface {
+	bus.Outlet[bus.IOVA]
 }
 
-// hold is what the storage of one data unit was last used for: when the unit was in memory and the storage free, and the longest wait of the backlog it was in.
+// MaxOverflowRecords is how many overflows a path records; all are counted.
+const MaxOverflowRecords = 1000
+
+// Overflow is a real-time port that failed: at time At the first byte of a data unit to write found the storage full, and the unit was lost; or the first byte of a data unit of the gain
+// table was needed and not there. Waited and Holder tell why the unit whose storage was due, or the unit itself, was late: the longest time that the last burst of a unit waited at the
+// arbiter, of that unit and those that held it up, and the master served just before that burst.
+//
+// A frame that is still on its way to memory when the next one starts records one overflow at that time: Waited is then the time since its unit was requested. Holder is bus.NoMaster if
+// nothing that held it up has been granted yet.
+type Overflow struct {
+	At     sim.Time
+	Seq    int
+	Port   PortID
+	Waited sim.Time
+	Holder bus.Master
+}
+
+// hold is what the storage of one data unit was last used for: when the storage was free again, and the longest wait of the backlog that the unit was in.
 type hold struct {
 	done   sim.Time
 	waited sim.Time
 	holder bus.Master
 }
 
-// sbl is the shared buffer logic of the resizer's line ports: where the frame stands and what the ports' storage holds.
-type sbl struct {
-	units []unit // of a line; the same for every line
-	slots int    // data units that a port can hold
-	store [LinePorts][]hold
-	head  [LinePorts]int // the oldest unit's place, which the next unit takes
-
-	// The next unit: output lines line to line+ports-1 fall on one input line and are cut into units side by side, unit by unit and port by port.
-	line  int
-	ports int
-	unit  int
-	port  int
-	base  int64 // pixel clock count of the input line, from the start of the frame
-
-	firstLine int64 // sensor line of the resizer's first input line
-	lineTotal int64
-	height    int
-
-	// The unit at the bus. It is stale when its frame was abandoned in the meantime.
-	busy, stale bool
-	busyPort    int
-	issued      sim.Time
-
-	// Of the backlog: the units one after the other that could not be requested when they were ready. The longest wait among them made all of them late.
-	waited sim.Time
-	holder bus.Master
+// backlog is the longest wait among the units that follow one another at the bus and could not be requested when they were ready: it made all of them late.
+type backlog struct {
+	granted sim.Time // when the last unit was granted
+	waited  sim.Time
+	holder  bus.Master
 }
 
-func newSBL(cfg Config, s Sensor, r Resizer, out Output) sbl {
-	b := sbl{
-		slots: int(cfg.PortBytes / cfg.DataUnit), height: out.Height, lineTotal: int64(s.LineTotal), firstLine: int64(cfg.CropLines/2 + r.Top),
-	}
-	left := cfg.CropColumns/2 + r.Left
-	column := func(offset int) int64 { return int64(left + r.Columns(offset/out.BytesPerPixel)) }
-	size := int(cfg.DataUnit)
-	for at, end := 0, out.Width*out.BytesPerPixel; at < end; at += size {
-		n := min(size, end-at)
-		b.units = append(b.units, unit{first: column(at), last: column(at + n - 1), offset: int32(at), bytes: int32(n)})
-	}
-	for i := range b.store {
-		b.store[i] = make([]hold, b.slots)
-	}
-	return b
+// block is a part of the ISP that only one path can use.
+type block uint8
+
+const (
+	ccdc block = iota
+	previewEngine
+	resizer
+	histogram
+	numBlocks
+)
+
+func (b block) String() string {
+	return [numBlocks]string{"CCDC", "preview engine", "resizer", "histogram"}[b]
 }
 
-// rewind goes to the first unit of a frame. The storage stays as it is.
-func (b *sbl) rewind(r Resizer) { b.enter(0, r) }
+// ISP is the camera ISP: its shared buffer logic in front of one port to memory, and the blocks that paths are made of. A path claims its blocks for good.
+type ISP struct {
+	eng   *sim.Engine
+	cfg   Config
+	mux   *bus.Mux[bus.IOVA]
+	port  Port
+	users [numBlocks]string
 
-// enter goes to the first unit of the group of output lines that begins with line k. Ratios of 64 and more put at most four lines into a group.
-func (b *sbl) enter(k int, r Resizer) {
-	b.line, b.unit, b.port, b.ports = k, 0, 0, 1
-	if k == b.height {
-		return
-	}
-	lines := r.Lines(k)
-	b.base = (b.firstLine + int64(lines-1)) * b.lineTotal
-	for k+b.ports < b.height && r.Lines(k+b.ports) == lines {
-		b.ports++
-	}
+	// The longest wait of all ports together: they share the bus, one request at a time.
+	backlog backlog
 }
 
-// advance goes to the next unit.
-func (b *sbl) advance(r Resizer) {
-	if b.port++; b.port < b.ports {
-		return
+// New returns an ISP without paths. It fails on settings that make no sense.
+func New(eng *sim.Engine, cfg Config) (*ISP, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
 	}
-	b.port = 0
-	if b.unit++; b.unit == len(b.units) {
-		b.enter(b.line+b.ports, r)
-	}
+	return &ISP{eng: eng, cfg: cfg, mux: bus.NewMux[bus.IOVA](true)}, nil
 }
 
-// pending returns the line port and the time since the request of the unit that the frame waits for.
-func (b *sbl) pending(now sim.Time) (port int, waited sim.Time) {
-	return b.busyPort, max(now-b.issued, 0)
+// Source returns what must be told of the grants at the port to memory.
+func (i *ISP) Source() bus.Source { return i.mux }
+
+// SetPort connects the ISP to memory, once, before any path starts.
+func (i *ISP) SetPort(p Port) {
+	i.port = p
+	i.mux.SetOutlet(p)
 }
 
-// offer shows the next data unit that finds room in its port to the bus, losing those before it that do not; now is the earliest time at which the bus can see it. After the last unit
-// it schedules the end of the frame.
-func (p *Pipeline) offer(now sim.Time) {
-	b := &p.sbl
-	for b.line < b.height {
-		u := &b.units[b.unit]
-		count := p.frame.base + b.base
-		oldest := &b.store[b.port][b.head[b.port]]
-		if first := p.at(count + u.first); oldest.done > first {
-			p.overflow(first, b.port, oldest.waited, oldest.holder)
-			b.advance(p.resizer)
-			continue
+// claim gives blocks to a path, or fails if another has one of them.
+func (i *ISP) claim(path string, blocks ...block) error {
+	for _, b := range blocks {
+		if user := i.users[b]; user != "" {
+			return fmt.Errorf("isp: %s: the %v is in use by the path %s", path, b, user)
 		}
-		b.busy, b.busyPort = true, b.port
-		b.issued = p.at(count + u.last)
-		if b.issued >= now {
-			b.waited, b.holder = 0, bus.NoMaster
-		} else {
-			b.issued = now
-		}
-		p.port.Issue(b.issued, p.frame.target+bus.IOVA((b.line+b.port)*p.out.Stride+int(u.offset)), int(u.bytes), true)
-		return
 	}
-	last := p.at(p.frame.base + b.base + b.units[len(b.units)-1].last)
-	p.frame.doneAt = max(p.frame.lastDone, last, now)
-	p.frame.done = p.eng.Schedule(p.frame.doneAt, p.handler, doneEvent)
-	p.frame.scheduled = true
+	for _, b := range blocks {
+		i.users[b] = path
+	}
+	return nil
 }
 
-// Granted takes note of when the unit at the bus is in memory, and offers the next; for the port only, and never from within Issue. The next unit is requested no earlier than the grant.
-func (p *Pipeline) Granted(port *bus.Port, done sim.Time) {
-	b := &p.sbl
-	if !b.busy {
-		panic("isp: Granted without a data unit at the bus")
+// lane returns the place of a port's client.
+func (i *ISP) lane(p PortID, s bus.Source) *bus.Lane[bus.IOVA] { return i.mux.Lane(p.Priority(), s) }
+
+// requested returns when a unit that is ready at a time is, or was, requested if nothing has been granted since: no earlier than the grant before it.
+func (i *ISP) requested(ready sim.Time) sim.Time { return max(ready, i.backlog.granted) }
+
+// granted takes note of the grant of a unit that was ready at a time and returns when it was granted.
+func (i *ISP) granted(p *bus.Port, ready sim.Time) sim.Time {
+	b := &i.backlog
+	if ready >= b.granted {
+		b.waited, b.holder = 0, bus.NoMaster
 	}
-	b.busy = false
-	if port.Waited >= b.waited {
-		b.waited, b.holder = port.Waited, port.Holder
+	if p.Waited >= b.waited {
+		b.waited, b.holder = p.Waited, p.Holder
 	}
-	b.store[b.busyPort][b.head[b.busyPort]] = hold{done: done, waited: b.waited, holder: b.holder}
-	if b.head[b.busyPort]++; b.head[b.busyPort] == b.slots {
-		b.head[b.busyPort] = 0
-	}
-	if b.stale {
-		b.stale = false
-	} else {
-		p.frame.lastDone = max(p.frame.lastDone, done)
-		b.advance(p.resizer)
-	}
-	if p.frame.active {
-		p.offer(port.Issued() + port.Hop + port.Waited)
-	}
+	b.granted = p.Issued() + p.Hop + p.Waited
+	return b.granted
 }

@@ -18,13 +18,13 @@ func (r *rig) ideal(latency sim.Time) { r.bus.gap, r.bus.latency = 0, latency }
 func TestEveryByteOfAFrameIsWrittenOnceAndInOrder(t *testing.T) {
 	for _, c := range []struct {
 		sensor Sensor
-		out    Output
+		out    Image
 	}{
 		{et8ek8, preview},
-		{et8ek8, Output{Width: 864, Height: 656, BytesPerPixel: 2, Stride: 2048}},
+		{et8ek8, Image{Width: 864, Height: 656, BytesPerPixel: 2, Stride: 2048}},
 		{full, preview},
 		{full, uyvy(644, 490)}, // a quarter
-		{full, Output{Width: 1280, Height: 720, BytesPerPixel: 1, Stride: 1280}},
+		{full, Image{Width: 1280, Height: 720, BytesPerPixel: 1, Stride: 1280}},
 	} {
 		r := newRig(t, defaultConfig(), c.sensor, c.out)
 		r.Start(sim.Millisecond)
@@ -58,7 +58,7 @@ func TestEveryByteOfAFrameIsWrittenOnceAndInOrder(t *testing.T) {
 func TestUnitsAreRequestedWhenTheirLastByteHasBeenProduced(t *testing.T) {
 	for _, c := range []struct {
 		sensor         Sensor
-		out            Output
+		out            Image
 		columns, lines int
 	}{{et8ek8, preview, 10, 4}, {et8ek8, uyvy(848, 640), 18, 8}, {full, preview, 10, 4}, {full, uyvy(704, 1100), 18, 8}} {
 		cfg := defaultConfig()
@@ -131,7 +131,7 @@ func TestLinesOnOneInputLineUseLinePortsSideBySide(t *testing.T) {
 func TestFrameIsDoneWhenItsLastByteIsInMemory(t *testing.T) {
 	for _, c := range []struct {
 		sensor Sensor
-		out    Output
+		out    Image
 	}{{et8ek8, preview}, {full, preview}, {full, uyvy(1280, 960)}} {
 		cfg := defaultConfig()
 		r := newRig(t, cfg, c.sensor, c.out)
@@ -184,7 +184,7 @@ func TestStorageFreedAPicosecondLateOverflows(t *testing.T) {
 	if got, want := r.Stats(), (Stats{Frames: 2, Captured: 1, Overflowed: 1, Overflows: 1}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	want := Overflow{At: first, Seq: 0, Port: 1, Waited: r.bus.stallTo - request, Holder: holder}
+	want := Overflow{At: first, Seq: 0, Port: ResizerLine1, Waited: r.bus.stallTo - request, Holder: holder}
 	if len(r.Overflows()) != 1 || r.Overflows()[0] != want {
 		t.Errorf("got %+v, want %+v", r.Overflows(), want)
 	}
@@ -251,7 +251,7 @@ func TestLargerPortsRideOutLongerStalls(t *testing.T) {
 }
 
 // wantLost lists the data units of a frame in the order of their first bytes, then port, and decides for each from the done times of those that were written whether it finds room.
-func wantLost(cfg Config, s Sensor, out Output, log []transfer) (lost map[bus.IOVA]bool) {
+func wantLost(cfg Config, s Sensor, out Image, log []transfer) (lost map[bus.IOVA]bool) {
 	type job struct {
 		first sim.Time
 		port  int

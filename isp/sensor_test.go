@@ -21,7 +21,7 @@ func TestFrameStartsDoNotDrift(t *testing.T) {
 	s := Sensor{Width: 1296, Height: 984, LineTotal: 3192, FrameTotal: 1008, PixelClock: 96_533_333}
 	cfg := defaultConfig()
 	cfg.ProcessingClock = 100_000_000
-	r := newRig(t, cfg, s, Output{Width: 640, Height: 480, BytesPerPixel: 2, Stride: 1280})
+	r := newRig(t, cfg, s, Image{Width: 640, Height: 480, BytesPerPixel: 2, Stride: 1280})
 	r.bus.mute = true
 	const origin = 5 * sim.Microsecond
 	r.Start(origin)

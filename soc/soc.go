@@ -195,6 +195,7 @@ func (markHandler) Handle(sim.Time, uint64) {}
 // Camera is an ISP in the system.
 type Camera struct {
 	*isp.Pipeline
+	ISP    *isp.ISP // for other paths
 	Name   string
 	Master bus.Master
 	MMU    *iommu.MMU
@@ -272,10 +273,14 @@ func (s *System) MasterName(m bus.Master) string {
 // Masters returns the names of all masters; the index is the bus.Master.
 func (s *System) Masters() []string { return s.masters }
 
-// AddISP adds a camera ISP behind its MMU, on a sensor.
-func (s *System) AddISP(name string, sensor isp.Sensor, out isp.Output) (*Camera, error) {
+// AddISP adds a camera ISP behind its MMU, with an on-the-fly path.
+func (s *System) AddISP(name string, path isp.Path) (*Camera, error) {
 	cfg := s.Config.ISP
-	p, err := isp.New(s.Engine, cfg.Config, sensor, out)
+	i, err := isp.New(s.Engine, cfg.Config)
+	if err != nil {
+		return nil, err
+	}
+	p, err := i.OnTheFly(path)
 	if err != nil {
 		return nil, err
 	}
@@ -283,10 +288,9 @@ func (s *System) AddISP(name string, sensor isp.Sensor, out isp.Output) (*Camera
 	if err != nil {
 		return nil, err
 	}
-	mmu.Now = s.Engine.Now
-	c := &Camera{Pipeline: p, Name: name, Master: s.master(name), MMU: mmu}
-	port := s.Fabric.AddPort(cfg.Port(c.Master, cfg.Outstanding), p)
-	p.SetPort(iommu.NewPort(port, mmu, p))
+	c := &Camera{Pipeline: p, ISP: i, Name: name, Master: s.master(name), MMU: mmu}
+	port := s.Fabric.AddPort(cfg.Port(c.Master, cfg.Outstanding), i.Source())
+	i.SetPort(iommu.NewPort(port, mmu, i.Source()))
 	return c, nil
 }
 

@@ -59,7 +59,7 @@ func (c *collector) frames() uint64 {
 	if cameras := c.graph.Cameras(); len(cameras) > 0 {
 		var dropped, overflows uint64
 		for _, cam := range cameras {
-			st := cam.Stats()
+			st := cam.Resized.Stats()
 			captured += st.Captured
 			dropped += st.Dropped + st.Overflowed
 			overflows += st.Overflows

@@ -214,8 +214,12 @@ func (c *checker) checkStage(path string, s graph.Stage) {
 			c.errorf("buffers."+out.Name+".format", "the camera writes YUV 4:2:2: use uyvy or yuyv")
 			return
 		}
-		o := isp.Output{Width: out.Size.Width, Height: out.Size.Height, BytesPerPixel: 2, Stride: out.Stride()}
-		if _, err := isp.New(sim.New(), c.SoC.ISP.Config, s.Sensor.Sensor, o); err != nil {
+		o := isp.Image{Width: out.Size.Width, Height: out.Size.Height, BytesPerPixel: 2, Stride: out.Stride()}
+		i, err := isp.New(sim.New(), c.SoC.ISP.Config)
+		if err == nil {
+			_, err = i.OnTheFly(isp.Path{Sensor: s.Sensor.Sensor, Resized: o})
+		}
+		if err != nil {
 			c.errorf(path, "%v", err)
 		}
 	case graph.GPU:

@@ -16,13 +16,13 @@ func (st *stage) startCamera(t *cpu.Thread) {
 	s.queue = q
 	q.OnQueue = func(t *cpu.Thread) { st.arm(t) }
 	st.irq = st.g.sys.Core.SpawnIRQ(st.cfg.Name+" irq", st.interrupt)
-	st.camera.OnFrameStart = func(e isp.FrameStart) {
+	st.camera.Resized.OnFrameStart = func(e isp.FrameStart) {
 		if e.Latched {
 			st.armed = false
 		}
 		st.raise(e)
 	}
-	st.camera.OnFrameDone = func(e isp.FrameDone) {
+	st.camera.Resized.OnFrameDone = func(e isp.FrameDone) {
 		st.raise(e)
 		if !e.Overflowed {
 			if st.g.captured++; st.g.captured == st.g.limit {
@@ -61,7 +61,7 @@ func (st *stage) arm(t *cpu.Thread) {
 	t.Settle()
 	st.armed = true
 	st.to[i].Use()
-	st.camera.Arm(iova(st.to[i]), i)
+	st.camera.Resized.Arm(iova(st.to[i]), i)
 }
 
 // interrupt handles a frame start or a frame done.

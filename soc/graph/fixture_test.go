@@ -45,7 +45,7 @@ func chip() soc.Config {
 		},
 		Memory: soc.Memory{Size: 64 << 20, Reserved: 16 << 20, Fragmentation: 500000},
 		ISP: soc.ISP{Initiator: l3.Plain(0, 1), Config: isp.Config{
-			ProcessingClock: 83e6, PortBytes: 1024, DataUnit: 256, Outstanding: 4, CropColumns: 10, CropLines: 4, MaxPreviewWidth: 3300, MaxOutputWidth: 3312,
+			ProcessingClock: 83e6, PortBytes: 1024, SmallPortBytes: 512, MemoryRate: 2, ResizerRate: 1, DataUnit: 256, Outstanding: 4, CropColumns: 10, CropLines: 4, MaxPreviewWidth: 3300, MaxOutputWidth: 3312,
 			MaxOutputWidth7Tap: 1650, MMU: iommu.Config{Entries: 8, Format: iommu.OMAP, HitCycles: 1},
 		}},
 		GPU: soc.GPU{

@@ -128,9 +128,9 @@ func (st *stage) addDevice() error {
 	switch st.cfg.Device {
 	case ISP:
 		out := st.out.cfg
-		st.camera, err = sys.AddISP(st.cfg.Name, st.cfg.Sensor.Sensor, isp.Output{
+		st.camera, err = sys.AddISP(st.cfg.Name, isp.Path{Sensor: st.cfg.Sensor.Sensor, Resized: isp.Image{
 			Width: out.Size.Width, Height: out.Size.Height, BytesPerPixel: out.Format.BytesPerPixel(), Stride: out.Stride(),
-		})
+		}})
 	case GPU:
 		st.graphics, err = sys.AddGPU(st.cfg.Name)
 	case Display:

@@ -42,7 +42,7 @@ func TestMeasurementsBeginAndEndWhereTheyAreAskedTo(t *testing.T) {
 
 func TestFramesFlowFromSensorToPanel(t *testing.T) {
 	r := start(t, chip(), preview(), strategy(t, "range"), 500*sim.Millisecond)
-	cam, screen := r.graph.Cameras()[0].Stats(), r.graph.Screens()[0].Stats(display.GFX)
+	cam, screen := r.graph.Cameras()[0].Resized.Stats(), r.graph.Screens()[0].Stats()
 	// The sensor completes its 14th frame at 468 ms; the first frames pass while the application sets up.
 	if cam.Captured < 12 || cam.Overflowed != 0 {
 		t.Errorf("camera: %+v", cam)
@@ -64,7 +64,7 @@ func TestAFullDisplayQueueStopsTheCameraNotTheMachine(t *testing.T) {
 	app.Stages[1].Every = 1
 	app.Stages[1].Read.Compute = 40_000 // 40 cycles a byte: some 19 ms a frame, while the camera has one other buffer
 	r := start(t, chip(), app, strategy(t, "range"), 600*sim.Millisecond)
-	cam := r.graph.Cameras()[0].Stats()
+	cam := r.graph.Cameras()[0].Resized.Stats()
 	if cam.Dropped < 5 {
 		t.Errorf("camera: %+v, want frames dropped for want of a buffer", cam)
 	}
