@@ -202,6 +202,9 @@ func (g *GPU) Submit(job Job, at sim.Time) error {
 	return nil
 }
 
+// Context returns the context of the job that runs or ran last.
+func (g *GPU) Context() int { return g.context }
+
 // Running tells whether a job is running.
 func (g *GPU) Running() bool { return g.running }
 

@@ -42,7 +42,6 @@
 //   - Endianness, element size and mixed attributes of the OMAP descriptors; permission bits of all formats, and pages above 4 KiB of the SGX; the SMMU's stage 2, its queues, its contiguous blocks, access
 //     flag and address size faults (they count as translation faults).
 //   - The flush by address of omap-iommu.c leaves the victim pointer at the entry it looked at last; here it stays. A register access costs no time here: drivers charge it.
-//   - omap-iommu.c of about v4.11 and before cleans about four times the entries when it unmaps a 16-entry page; here exactly the entries written are cleaned.
 //
 // # Cost
 //

@@ -14,15 +14,29 @@ type Port struct {
 	// Emulator marks the accesses as the emulator's, which have a fault of their own: [EmulatorMiss].
 	Emulator bool
 
-	bus   *bus.Port
-	mmu   *MMU
-	dev   bus.Source
-	va    bus.IOVA // of the next byte without translation
-	left  int      // bytes from there on
-	kind  bus.Kind
-	level int      // of the walk under way, 0 when the head is data
-	desc  bus.Phys // the descriptor being read
-	fresh bool     // nothing of the transfer has been granted
+	bus  *bus.Port
+	mmu  *MMU
+	dev  bus.Source
+	va   bus.IOVA // of the next byte without translation
+	left int      // bytes from there on
+	kind bus.Kind
+
+	level   int      // of the walk under way, 0 when the head is data
+	desc    bus.Phys // the descriptor being read
+	fresh   bool     // nothing of the transfer has been granted
+	epoch   uint32   // of the walk
+	old     bool     // the walk read a descriptor that the CPU has changed since
+	via     bool     // the walk skipped levels
+	viaWhen sim.Time // when the table that it began with was removed
+
+	missing bool     // the head, or what is stalled, waits for its translation
+	missed  sim.Time // since when
+	delay   sim.Time // that the transfer has waited for translations
+
+	stalled bool
+	fault   FaultRecord
+	since   sim.Time // when the stall began, as far as it is not counted
+	next    *Port    // stalled after this one
 }
 
 // NewPort puts m between the device and p, and makes the port p's source; p must be connected.
@@ -54,12 +68,15 @@ func (t *Port) Issue(at sim.Time, va bus.IOVA, n int, write bool) {
 	if write {
 		t.kind = bus.Write
 	}
-	t.fresh = true
+	t.fresh, t.missing, t.delay = true, false, 0
 	if t.mmu.enabled {
 		at += t.mmu.hit
 	}
 	t.translate(at)
 }
+
+// Delay returns how long the last transfer has waited for its translations: walks, and stalls after faults.
+func (t *Port) Delay() sim.Time { return t.delay }
 
 // Cancel withdraws what is not yet granted, be it data, a walk or what is stalled. The device is not told. The status of the fault stays.
 func (t *Port) Cancel() {
@@ -100,6 +117,9 @@ func bursts(va, n uint64) uint64 { return (va+n-1)/bus.BurstBytes - va/bus.Burst
 // miss goes on where none or several of the entries translate the address.
 func (t *Port) miss(at sim.Time, n int) {
 	m := t.mmu
+	if !t.missing {
+		t.missing, t.missed = true, at
+	}
 	if n > 1 {
 		t.fail(at, MultiHit, 0)
 		return
@@ -143,6 +163,10 @@ func (t *Port) doubtful(at sim.Time, e *entry, n int) int {
 }
 
 func (t *Port) data(at sim.Time, pa bus.Phys, n int) {
+	if t.missing {
+		t.missing = false
+		t.delay += at - t.missed
+	}
 	t.level = 0
 	t.va += bus.IOVA(n)
 	t.left -= n

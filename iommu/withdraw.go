@@ -16,6 +16,9 @@ func (t *Port) Withdraw() bool {
 	c := &t.mmu.count
 	if t.level > 0 {
 		c.Misses -= min(c.Misses, 1) // the counters may have been reset in the meantime
+		if t.via {
+			c.WalkCacheHits -= min(c.WalkCacheHits, 1)
+		}
 		return true
 	}
 	hits := (va-1)/bus.BurstBytes - (va-uint64(n))/bus.BurstBytes + 1

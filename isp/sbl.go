@@ -16,9 +16,10 @@ type Port interface {
 // MaxOverflowRecords is how many overflows a path records; all are counted.
 const MaxOverflowRecords = 1000
 
-// Overflow is a real-time port that failed: at time At the first byte of a data unit to write found the storage full, and the unit was lost; or the first byte of a data unit of the gain
-// table was needed and not there. Waited and Holder tell why the unit whose storage was due, or the unit itself, was late: the longest time that the last burst of a unit waited at the
-// arbiter, of that unit and those that held it up, and the master served just before that burst.
+// Overflow is a real-time port that failed: at time At the first byte of a data unit to write found the storage full, and the unit was lost; or the first byte of a data unit of the gain table was
+// needed and not there. Waited and Holder tell why the unit whose storage was due, or the unit itself, was late: the longest time that the last burst of a unit waited at the arbiter, of that unit and
+// those that held it up, and the master that had the bus for most of that wait.
+// If a unit waited longer for its translation, by a walk or a fault, Waited is that and Holder the ISP itself.
 //
 // A frame that is still on its way to memory when the next one starts records one overflow at that time: Waited is then the time since its unit was requested. Holder is bus.NoMaster if
 // nothing that held it up has been granted yet.
@@ -59,12 +60,16 @@ func (b block) String() string {
 	return [numBlocks]string{"CCDC", "preview engine", "resizer", "histogram"}[b]
 }
 
+// translator is a port behind an MMU: it tells how long the last unit waited for its translations.
+type translator interface{ Delay() sim.Time }
+
 // ISP is the camera ISP: its shared buffer logic in front of one port to memory, and the blocks that paths are made of. A path claims its blocks for good.
 type ISP struct {
 	eng   *sim.Engine
 	cfg   Config
 	mux   *bus.Mux[bus.IOVA]
 	port  Port
+	slow  translator // the port, if it can tell
 	users [numBlocks]string
 
 	// The longest wait of all ports together: they share the bus, one request at a time.
@@ -85,6 +90,7 @@ func (i *ISP) Source() bus.Source { return i.mux }
 // SetPort connects the ISP to memory, once, before any path starts.
 func (i *ISP) SetPort(p Port) {
 	i.port = p
+	i.slow, _ = p.(translator)
 	i.mux.SetOutlet(p)
 }
 
@@ -114,7 +120,12 @@ func (i *ISP) granted(p *bus.Port, ready sim.Time) sim.Time {
 		b.waited, b.holder = 0, bus.NoMaster
 	}
 	if p.Waited >= b.waited {
-		b.waited, b.holder = p.Waited, p.Holder
+		b.waited, b.holder = p.Waited, p.Blame()
+	}
+	if i.slow != nil {
+		if d := i.slow.Delay(); d > b.waited {
+			b.waited, b.holder = d, p.Master
+		}
 	}
 	b.granted = p.Issued() + p.Hop + p.Waited
 	return b.granted

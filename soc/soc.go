@@ -19,6 +19,7 @@ import (
 	"socsim/soc/dram"
 	"socsim/soc/l3"
 	"socsim/soc/memory"
+	"socsim/soc/sdma"
 	"socsim/soc/vrfb"
 )
 
@@ -106,6 +107,7 @@ type Config struct {
 	ISP       ISP         `conf:"isp" doc:"Camera ISP."`
 	GPU       GPU         `conf:"gpu" doc:"Graphics core."`
 	Display   Display     `conf:"display" doc:"Display controller."`
+	SDMA      sdma.Config `conf:"sdma" doc:"System DMA."`
 }
 
 // MemoryBase is the physical address of the first byte of SDRAM (OMAP3: CS0 at 0x80000000).
@@ -122,7 +124,7 @@ func (c Config) Validate() error {
 	if err := c.initiators(); err != nil {
 		return err
 	}
-	for _, v := range []interface{ Validate() error }{c.CPU, c.L3, c.L4, c.DRAM, c.ISP.Config, c.GPU.Config, c.Display.Config} {
+	for _, v := range []interface{ Validate() error }{c.CPU, c.L3, c.L4, c.DRAM, c.ISP.Config, c.GPU.Config, c.Display.Config, c.SDMA} {
 		if err := v.Validate(); err != nil {
 			return err
 		}
@@ -142,7 +144,7 @@ func (c Config) initiators() error {
 	for _, x := range []struct {
 		path string
 		l3.Initiator
-	}{{"cpu", c.CPU.Initiator}, {"isp", c.ISP.Initiator}, {"gpu", c.GPU.Initiator}, {"display", c.Display.Initiator}} {
+	}{{"cpu", c.CPU.Initiator}, {"isp", c.ISP.Initiator}, {"gpu", c.GPU.Initiator}, {"display", c.Display.Initiator}, {"sdma", c.SDMA.Initiator}} {
 		if err := x.Initiator.Validate(); err != nil {
 			return fmt.Errorf("%s.%w", x.path, err)
 		}
@@ -192,10 +194,9 @@ type markHandler struct{}
 // Handle does nothing: that there is an event is enough.
 func (markHandler) Handle(sim.Time, uint64) {}
 
-// Camera is an ISP in the system.
-type Camera struct {
-	*isp.Pipeline
-	ISP    *isp.ISP // for other paths
+// Imager is an ISP in the system.
+type Imager struct {
+	*isp.ISP
 	Name   string
 	Master bus.Master
 	MMU    *iommu.MMU
@@ -207,6 +208,14 @@ type Graphics struct {
 	Name   string
 	Master bus.Master
 	MMU    *iommu.MMU
+	roots  []bus.Phys // page directories, by context
+}
+
+// Copier is a system DMA in the system.
+type Copier struct {
+	*sdma.Device
+	Name   string
+	Master bus.Master
 }
 
 // Screen is a display controller in the system.
@@ -273,14 +282,10 @@ func (s *System) MasterName(m bus.Master) string {
 // Masters returns the names of all masters; the index is the bus.Master.
 func (s *System) Masters() []string { return s.masters }
 
-// AddISP adds a camera ISP behind its MMU, with an on-the-fly path.
-func (s *System) AddISP(name string, path isp.Path) (*Camera, error) {
+// AddISP adds a camera ISP behind its MMU. What it does is up to the paths that are made on it.
+func (s *System) AddISP(name string) (*Imager, error) {
 	cfg := s.Config.ISP
 	i, err := isp.New(s.Engine, cfg.Config)
-	if err != nil {
-		return nil, err
-	}
-	p, err := i.OnTheFly(path)
 	if err != nil {
 		return nil, err
 	}
@@ -288,10 +293,11 @@ func (s *System) AddISP(name string, path isp.Path) (*Camera, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Camera{Pipeline: p, ISP: i, Name: name, Master: s.master(name), MMU: mmu}
-	port := s.Fabric.AddPort(cfg.Port(c.Master, cfg.Outstanding), i.Source())
+	mmu.Now = s.Engine.Now
+	x := &Imager{ISP: i, Name: name, Master: s.master(name), MMU: mmu}
+	port := s.Fabric.AddPort(cfg.Port(x.Master, cfg.Outstanding), i.Source())
 	i.SetPort(iommu.NewPort(port, mmu, i.Source()))
-	return c, nil
+	return x, nil
 }
 
 // AddGPU adds a GPU behind its MMU.
@@ -309,6 +315,24 @@ func (s *System) AddGPU(name string) (*Graphics, error) {
 	c := &Graphics{GPU: g, Name: name, Master: s.master(name), MMU: mmu}
 	port := s.Fabric.AddPort(cfg.Port(c.Master, cfg.Outstanding), g)
 	g.SetPort(iommu.NewPort(port, mmu, g))
+	g.OnContext = func(id int) { mmu.SwitchContext(id, c.roots[id]) }
+	return c, nil
+}
+
+// AddContext gives the GPU's next context, counted from 0, its page directory, and returns its number.
+func (g *Graphics) AddContext(root bus.Phys) int {
+	g.roots = append(g.roots, root)
+	return len(g.roots) - 1
+}
+
+// AddDMA adds a system DMA. It has no MMU.
+func (s *System) AddDMA(name string) (*Copier, error) {
+	d, err := sdma.New(s.Engine, s.Config.SDMA)
+	if err != nil {
+		return nil, err
+	}
+	c := &Copier{Device: d, Name: name, Master: s.master(name)}
+	d.Connect(s.Fabric, c.Master)
 	return c, nil
 }
 
@@ -321,6 +345,7 @@ func (s *System) AddDisplay(name string, panel display.Panel) (*Screen, error) {
 	}
 	c := &Screen{Display: d, Name: name, Master: s.master(name)}
 	d.SetPort(s.Fabric.AddPort(cfg.Port(c.Master, cfg.Outstanding), nil))
+	d.SetVRFB(s.VRFB)
 	return c, nil
 }
 

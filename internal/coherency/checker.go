@@ -24,6 +24,10 @@ type Checker struct {
 	buffers map[int32]*history // by region
 	seen    map[key]uint32     // period in which the violation was counted last
 	groups  map[groupKey]*group
+
+	others       uint64
+	astray       map[translationKey]bool
+	translations map[translationGroup]*result.Violation
 }
 
 type key struct {
@@ -59,6 +63,7 @@ func New(mem *memory.Memory, master func(bus.Master) string) *Checker {
 	return &Checker{
 		mem: mem, master: master, line: int64(mem.LineBytes()),
 		buffers: map[int32]*history{}, seen: map[key]uint32{}, groups: map[groupKey]*group{},
+		astray: map[translationKey]bool{}, translations: map[translationGroup]*result.Violation{},
 	}
 }
 
@@ -130,6 +135,9 @@ func (c *Checker) reader(v memory.Violation) string {
 
 // blame names the operation that was missing and the hand-over at which it belongs: the last one at which the profile would have done it and the strategy did not, or did it to too little.
 func (h *history) blame(v memory.Violation) (missing, where string) {
+	if v.Walk {
+		return "clean", "of the descriptor after it was stored, before the table walker reads it"
+	}
 	switch v.Kind {
 	case memory.StaleDeviceRead:
 		return "clean", h.where("before the device reads", dmaapi.ToDeviceHandover, dmaapi.MapDevice)
@@ -167,7 +175,7 @@ func (c *Checker) Count(k memory.ViolationKind) uint64 { return c.counts[k] }
 
 // Total returns all violations since the warm-up.
 func (c *Checker) Total() uint64 {
-	var n uint64
+	n := c.others
 	for _, k := range c.counts {
 		n += k
 	}
@@ -176,9 +184,12 @@ func (c *Checker) Total() uint64 {
 
 // Violations returns the groups in the order of their first occurrence.
 func (c *Checker) Violations() []result.Violation {
-	out := make([]result.Violation, 0, len(c.groups))
+	out := make([]result.Violation, 0, len(c.groups)+len(c.translations))
 	for _, g := range c.groups {
 		out = append(out, g.first)
+	}
+	for _, v := range c.translations {
+		out = append(out, *v)
 	}
 	sort.Slice(out, func(i, j int) bool {
 		a, b := out[i], out[j]
@@ -195,6 +206,10 @@ func (c *Checker) Violations() []result.Violation {
 			return a.Offset < b.Offset
 		case a.Writer != b.Writer:
 			return a.Writer < b.Writer
+		case a.Reader != b.Reader:
+			return a.Reader < b.Reader
+		case a.Missing != b.Missing:
+			return a.Missing < b.Missing
 		default:
 			return !a.Warmup && b.Warmup
 		}

@@ -36,7 +36,7 @@ var house = []floor{
 	{rank: 2, packages: []string{"cachemodel"}, model: true},
 	{rank: 3, packages: []string{"iommu"}, model: true},
 	{rank: 4, packages: []string{"isp", "gpu"}, alone: true, model: true},
-	{rank: 5, packages: []string{"soc/cpu", "soc/dram", "soc/dramcheck", "soc/l3", "soc/memory", "soc/display", "soc/vrfb"}, model: true},
+	{rank: 5, packages: []string{"soc/cpu", "soc/dram", "soc/dramcheck", "soc/l3", "soc/memory", "soc/display", "soc/sdma", "soc/vrfb"}, model: true},
 	{rank: 6, packages: []string{"soc"}, model: true},
 	{rank: 7, packages: []string{"soc/..."}, model: true},
 	{rank: 8, packages: []string{"internal/coherency"}, model: true},

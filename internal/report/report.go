@@ -269,7 +269,10 @@ func Event(e result.Event) string {
 	if e.WaitedPS > 0 {
 		fmt.Fprintf(&b, ": waited %v", sim.Time(e.WaitedPS))
 	}
-	if e.Holder != "" {
+	switch {
+	case strings.HasPrefix(e.Holder, "MMU of "):
+		fmt.Fprintf(&b, " for the %s", e.Holder)
+	case e.Holder != "":
 		fmt.Fprintf(&b, " while %s held the bus", e.Holder)
 	}
 	if e.Count > 1 {

@@ -7,8 +7,10 @@ import (
 	"socsim/internal/coherency"
 	"socsim/internal/result"
 	"socsim/internal/scenario"
+	"socsim/isp"
 	"socsim/sim"
 	"socsim/sim/bus"
+	"socsim/sim/units"
 	"socsim/soc"
 	"socsim/soc/cpu"
 	"socsim/soc/display"
@@ -50,6 +52,7 @@ func (c *collector) document(strategy string) *result.Document {
 	c.memoryPath()
 	c.devices()
 	c.coherency()
+	c.doc.Events = c.events()
 	return c.doc
 }
 
@@ -59,10 +62,15 @@ func (c *collector) frames() uint64 {
 	if cameras := c.graph.Cameras(); len(cameras) > 0 {
 		var dropped, overflows uint64
 		for _, cam := range cameras {
-			st := cam.Resized.Stats()
+			st := cam.Main.Stats()
 			captured += st.Captured
 			dropped += st.Dropped + st.Overflowed
-			overflows += st.Overflows
+			for _, tap := range []*isp.Tap{cam.Main, cam.Raw, cam.AF, cam.AEWB} {
+				if tap != nil {
+					overflows += tap.Stats().Overflows
+				}
+			}
+			c.camera(cam)
 		}
 		c.count("frames.captured", "frames", captured)
 		c.count("frames.dropped", "frames", dropped)
@@ -90,6 +98,36 @@ func (c *collector) frames() uint64 {
 		c.time("latency.capture_to_display.max", l[len(l)-1])
 	}
 	return captured
+}
+
+// camera counts what an ISP did beside its main image.
+func (c *collector) camera(cam graph.Camera) {
+	if cam.Raw != nil {
+		c.count("isp.raw_frames", "frames", cam.Raw.Stats().Captured)
+		c.count("isp.raw_frames_lost", "frames", cam.Raw.Stats().Overflowed)
+	}
+	if cam.AF != nil || cam.AEWB != nil {
+		var n uint64
+		for _, tap := range []*isp.Tap{cam.AF, cam.AEWB} {
+			if tap != nil {
+				n += tap.Stats().Captured
+			}
+		}
+		c.count("isp.statistics", "count", n)
+	}
+	if s := c.stage(cam.Name).Statistics; s != nil && s.LSC > 0 {
+		c.count("isp.late_reads", "events", cam.GainErrors())
+	}
+}
+
+// stage returns the stage of a name.
+func (c *collector) stage(name string) graph.Stage {
+	for _, s := range c.scenario.Stages {
+		if s.Name == name {
+			return s
+		}
+	}
+	return graph.Stage{}
 }
 
 func (c *collector) core(frames uint64) {
@@ -200,18 +238,60 @@ func (c *collector) memoryPath() {
 
 func (c *collector) devices() {
 	for _, t := range c.graph.Translated() {
-		k := t.MMU.Counters()
-		c.count("iommu."+t.Name+".tlb_hits", "count", k.Hits)
-		c.count("iommu."+t.Name+".tlb_misses", "count", k.Misses)
-		c.count("iommu."+t.Name+".walk_reads", "count", k.WalkReads)
-		c.count("iommu."+t.Name+".faults", "count", k.Faults.Total())
-		c.time("iommu."+t.Name+".map_time", t.MapTime)
+		c.translated(t)
+	}
+	for _, m := range c.graph.Converters() {
+		st := m.Stats()
+		c.count("isp."+m.Name+".jobs", "count", st.Jobs)
+		c.time("isp."+m.Name+".stalled", st.Stalled)
+	}
+	for _, d := range c.graph.Copiers() {
+		st := d.Stats()
+		c.count("dma."+d.Name+".blocks", "count", st.Blocks)
+		c.count("dma."+d.Name+".interrupts", "count", st.Interrupts)
 	}
 	st := c.graph.Allocator().Stats()
 	c.count("dmabuf.maps", "count", st.Maps)
 	c.count("dmabuf.unmaps", "count", st.Unmaps)
 	c.count("dmabuf.cpu_access", "count", st.CPUAccess)
 	c.count("dmabuf.mappings_unused", "count", uint64(c.graph.Allocator().MappingsUnused()))
+}
+
+// translated counts what an IOMMU and its driver did.
+func (c *collector) translated(t graph.Translated) {
+	name := "iommu." + t.Name + "."
+	if t.MMU != nil {
+		k := t.MMU.Counters()
+		c.count(name+"tlb_hits", "count", k.Hits)
+		c.count(name+"tlb_misses", "count", k.Misses)
+		c.count(name+"walk_reads", "count", k.WalkReads)
+		if k.WalkCacheHits > 0 {
+			c.count(name+"walk_cache_hits", "count", k.WalkCacheHits)
+		}
+		c.count(name+"faults", "count", k.Faults.Total())
+		if k.Faults.Total() > 0 {
+			c.time(name+"stall_time", k.StallTime)
+		}
+		if k.StaleUses > 0 {
+			c.count(name+"stale_uses", "count", k.StaleUses)
+		}
+	}
+	d := t.Driver
+	c.time(name+"map_time", d.Map.Time)
+	if d.Unmap.Calls > 0 {
+		c.time(name+"unmap_time", d.Unmap.Time)
+	}
+	if f := d.Faults; f.Handled+f.Unhandled > 0 {
+		c.count(name+"faults_handled", "count", f.Handled)
+		c.count(name+"faults_unhandled", "count", f.Unhandled)
+		c.time(name+"resume_max", f.ResumeMax)
+	}
+	for _, p := range d.Mapped {
+		if p.Pages > 0 {
+			c.count(name+"pages_mapped."+units.Bytes(p.Bytes).String(), "pages", p.Pages)
+		}
+	}
+	c.doc.Set(name+"iova_fragmentation", "fraction", result.Ratio(d.Space.Fragmentation(), 1_000_000, 6))
 }
 
 func (c *collector) coherency() {
@@ -227,6 +307,7 @@ func (c *collector) coherency() {
 	} {
 		c.count("coherency."+k.name, "count", c.check.Count(k.kind))
 	}
+	c.count("coherency.others", "count", c.check.Others())
 	c.count("coherency.violations", "count", c.check.Total())
 	c.doc.Violations = c.check.Violations()
 }

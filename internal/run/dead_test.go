@@ -47,6 +47,14 @@ var inert = map[string]string{
 	"soc.gpu.bus_group":              "no other initiator is of its class: one free queue is like another",
 	"soc.gpu.bus_high_priority":      "the only one of its class",
 	"soc.gpu.bus_services":           "the only one of its class",
+	"soc.sdma.channels":              "the driver uses one channel",
+	"soc.sdma.arbitration_rate":      "the driver uses one channel",
+	"soc.sdma.fifo":                  "the driver uses one channel, whose own limit decides",
+	"soc.sdma.write_outstanding":     "non-posted writes of a channel go one at a time, and the driver uses one channel",
+	"soc.sdma.bus_group":             "no other initiator of its class is in the scenario: one free queue is like another",
+	"soc.sdma.bus_high_priority":     "the only one of its class",
+	"soc.sdma.bus_services":          "the only one of its class",
+	"soc.sdma.bus_extended_grant":    "the only one of its class",
 	"soc.l2.sub_block":               "the library's stores of a part of a line hit L1, whose lines are dirty as a whole",
 	"soc.dram.preset":                "names where values come from",
 	"soc.dram.service":               "of the schedulers fixed and ideal",
@@ -60,7 +68,7 @@ var inert = map[string]string{
 var moved = map[string]string{
 	"soc.coherence": "coherent", "soc.isp.crop_columns": "14", "soc.isp.crop_lines": "8", "soc.display.low": "512B", "soc.display.burst": "32B", "soc.isp.data_unit": "512B",
 	"soc.memory.fragmentation": "90%", "soc.cpu.write_merge": "16B", "soc.l1d.sub_block": "16B", "soc.isp.bus_group": "0", "soc.display.bus_group": "1", "soc.cpu.os.timeslice": "1ms", "soc.dram.trefi": "3.9us",
-	"soc.dram.scheduler": "frfcfs", "soc.dram.hash": "true", "soc.dram.burst": "BL16", "soc.dram.tfaw": "200ns", "soc.dram.trtp": "150ns", "soc.dram.power_down": "200ns",
+	"soc.sdma.burst": "16B", "soc.dram.scheduler": "frfcfs", "soc.dram.hash": "true", "soc.dram.burst": "BL16", "soc.dram.tfaw": "200ns", "soc.dram.trtp": "150ns", "soc.dram.power_down": "200ns",
 }
 
 // movedEverywhere gives values for settings that each initiator has.
@@ -181,6 +189,8 @@ func TestEverySettingOfTheChipChangesSomething(t *testing.T) {
 		{scenario: "camera-preview", strategy: "uncached"},
 		{scenario: "cpu-filter", strategy: "range", sets: other},
 		{scenario: "cpu-filter", strategy: "whole", sets: other},
+		{scenario: "copy-not-share", strategy: "none"},
+		{scenario: "copy-not-share", strategy: "none", sets: []string{"soc.sdma.channel_fifo=1KiB", "soc.sdma.bus_limit=100MB"}},
 		{scenario: "camera-preview", strategy: "uncached", sets: []string{"soc.cpu.bus_limit=100MB", "soc.gpu.bus_limit=200MB", "soc.display.bus_limit=120MB", "soc.isp.bus_limit=200MB"}},
 	}
 	for _, p := range probes {

@@ -12,6 +12,7 @@ import (
 	"socsim/internal/coherency"
 	"socsim/internal/result"
 	"socsim/internal/scenario"
+	"socsim/iommu"
 	"socsim/sim"
 	"socsim/soc"
 	"socsim/soc/cpu"
@@ -150,6 +151,9 @@ func simulateSystem(ctx context.Context, j Job) (*outcome, error) {
 	g, err := graph.New(sys, graph.Config{Buffers: s.Buffers, Stages: s.Stages, Tasks: s.Tasks, Seed: s.Run.Seed}, api)
 	if err != nil {
 		return nil, err
+	}
+	for _, t := range g.MMUs() {
+		t.MMU.OnStale = func(s iommu.Stale) { check.StaleTranslation(t.Name, s) }
 	}
 	g.Start()
 	end := s.Run.Warmup + s.Run.Duration

@@ -80,7 +80,14 @@ func TestCorrectStrategiesAreSilentOnTheWholeLibrary(t *testing.T) {
 				if len(d.Violations) > 0 {
 					t.Errorf("%s: %+v", d.Strategy, d.Violations[0])
 				}
-				if value(d, "frames.captured") < 14 {
+				want := int64(14)
+				switch name {
+				case "bus-starved": // loses half of them, which is its lesson
+					want = 7
+				case "still-5mp": // 12 a second
+					want = 6
+				}
+				if value(d, "frames.captured") < want {
 					t.Errorf("%s: captured %d frames", d.Strategy, value(d, "frames.captured"))
 				}
 			}

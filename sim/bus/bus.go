@@ -90,9 +90,9 @@ type Port struct {
 
 	// Stamp is the version that a WriteBack carries.
 	Stamp uint64
-	// Waited is how long the last granted burst waited at the arbiter, and Holder the other master that was served most recently before it: the one to blame.
-	Waited sim.Time
-	Holder Master
+	// Grant is when the last burst was granted, Waited how long it waited at the arbiter, and Holder the other master that was served most recently before it: see [Port.Blame].
+	Grant, Waited sim.Time
+	Holder        Master
 
 	// Hop is added to the issue time (request latency) and Return to the end of the data (response latency: read data, or the acknowledgement of a write).
 	Hop, Return sim.Time
@@ -117,6 +117,7 @@ type Port struct {
 	slot   int
 	source Source
 	wake   *sim.Time // the interconnect's next decision time
+	ledger *Ledger
 }
 
 // pace is what holds a port's bursts back beside the bus.

@@ -124,8 +124,8 @@ type Vsync struct {
 	Released       int
 }
 
-// Underflow records one run of late bursts: in refresh Seq, the pipeline's data due at At was not there. Waited is how long its burst waited at the arbiter and Holder the master served
-// just before it; for a burst that was abandoned before it was granted they are the wait so far and NoMaster.
+// Underflow records one run of late bursts: in refresh Seq, the pipeline's data due at At was not there. Waited is how long its burst waited at the arbiter and Holder the master that
+// had the bus for most of that; for a burst that was abandoned before it was granted they are the wait so far and NoMaster.
 type Underflow struct {
 	Pipeline   Pipeline
 	Seq        int

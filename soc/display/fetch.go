@@ -199,7 +199,7 @@ func (p *pipe) Granted(port *bus.Port, done sim.Time) {
 		f.late = false
 	} else if !f.late {
 		f.late = true
-		p.underflow(port.Waited, port.Holder)
+		p.underflow(port.Waited, port.Blame())
 	}
 	p.request()
 }

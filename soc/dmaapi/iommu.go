@@ -31,6 +31,7 @@ type Domain struct {
 	size    uint64
 	maps    map[bus.IOVA]int  // start and bytes of what is mapped
 	mine    map[bus.IOVA]bool // of it, what Map entered
+	demands []*demand
 	sizes   []int
 	pages   []uint64 // mapped since the last reset, by the index of sizes
 
@@ -63,6 +64,8 @@ type DomainConfig struct {
 	Size    uint64
 	// Driver is how the driver works; nil for the defaults.
 	Driver *IOMMUDriver
+	// Another makes a further address space of an MMU that has one: the device switches between them itself, and faults go to the first one's driver.
+	Another bool
 }
 
 // NewDomain allocates the first-level table and attaches the MMU to it, on behalf of t.
@@ -75,7 +78,7 @@ func NewDomain(t *cpu.Thread, c DomainConfig) (*Domain, error) {
 	if err := driver.validateFor(c.Format); err != nil {
 		return nil, fmt.Errorf("domain of %s: %w", c.Device, err)
 	}
-	if c.MMU.Enabled() {
+	if c.MMU.Enabled() && !c.Another {
 		return nil, fmt.Errorf("domain of %s: its MMU is attached to another", c.Device)
 	}
 	d := &Domain{
@@ -93,6 +96,10 @@ func NewDomain(t *cpu.Thread, c DomainConfig) (*Domain, error) {
 	d.pages = make([]uint64, len(d.sizes))
 	d.table.Observe(c.MMU)
 	d.table.Observe(d)
+	if c.Another {
+		d.open()
+		return d, nil
+	}
 	d.connect()
 	d.attach(w)
 	return d, nil
@@ -100,14 +107,22 @@ func NewDomain(t *cpu.Thread, c DomainConfig) (*Domain, error) {
 
 // attach gives the tables to the MMU and flushes its TLB.
 func (d *Domain) attach(w *work) {
-	d.space = iommu.NewSpace(d.base, d.size, d.driver.Allocation)
-	d.maps, d.mine = map[bus.IOVA]int{}, map[bus.IOVA]bool{}
+	d.open()
 	w.mmio(d.tlb.attachReads, d.tlb.attachWrites)
 	w.t.Settle()
 	d.mmu.SetTableWalk(d.driver.Walk == HardwareWalk)
 	d.mmu.Attach(d.table.Root())
+}
+
+// open makes the address space usable, and empty.
+func (d *Domain) open() {
+	d.space = iommu.NewSpace(d.base, d.size, d.driver.Allocation)
+	d.maps, d.mine, d.demands = map[bus.IOVA]int{}, map[bus.IOVA]bool{}, nil
 	d.attached = true
 }
+
+// Root returns the address of the first-level table.
+func (d *Domain) Root() bus.Phys { return d.table.Root() }
 
 // Attach enables the MMU again after Detach.
 func (d *Domain) Attach(t *cpu.Thread) error {
@@ -136,7 +151,7 @@ func (d *Domain) Detach(t *cpu.Thread) error {
 	d.mmu.Detach()
 	d.attached = false
 	d.epoch++
-	d.maps, d.mine = nil, nil
+	d.maps, d.mine, d.demands = nil, nil, nil
 	return nil
 }
 
@@ -170,6 +185,9 @@ func (d *Domain) Unmap(t *cpu.Thread, addr bus.Addr) error {
 	old := t.Enter(cpu.Driver)
 	defer t.Leave(old)
 	va := bus.IOVA(addr)
+	if found, err := d.release(t, va); found {
+		return err
+	}
 	if !d.mine[va] {
 		return fmt.Errorf("%s: nothing is mapped at %v", d.device, addr)
 	}

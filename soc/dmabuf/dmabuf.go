@@ -138,7 +138,7 @@ func (a *Allocator) Allocate(t *cpu.Thread, r Request) (*Buffer, error) {
 	var region *memory.Region
 	var err error
 	if r.Contiguous || r.Exporter.Contiguous() {
-		region, err = mem.AllocContiguous(name, r.Bytes, memory.PageBytes)
+		region, err = mem.AllocContiguous(name, r.Bytes, memory.ContiguousAlign(r.Bytes))
 	} else {
 		region, err = mem.AllocScattered(name, r.Bytes)
 	}

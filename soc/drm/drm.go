@@ -19,10 +19,11 @@ import (
 	"socsim/soc/dmabuf"
 )
 
-// Translated is an importer behind an IOMMU: its buffers are mapped into the device's address space.
+// Translated is an importer behind an IOMMU: its buffers are mapped into the device's address space, at once or, on demand, page by page as the device faults.
 type Translated struct {
-	Name   string
-	Domain *dmaapi.Domain
+	Name     string
+	Domain   *dmaapi.Domain
+	OnDemand bool
 }
 
 // DeviceName names the device.
@@ -30,6 +31,9 @@ func (i *Translated) DeviceName() string { return i.Name }
 
 // MapBuffer maps the buffer's pages.
 func (i *Translated) MapBuffer(t *cpu.Thread, b *dmabuf.Buffer) (bus.Addr, error) {
+	if i.OnDemand {
+		return i.Domain.Reserve(t, b.Region)
+	}
 	return i.Domain.Map(t, b.Region)
 }
 
@@ -58,7 +62,6 @@ func (i *Physical) UnmapBuffer(*cpu.Thread, *dmabuf.Buffer, bus.Addr) error { re
 // Surface describes the image in a buffer.
 type Surface struct {
 	Width, Height, BytesPerPixel, Stride int
-	YUV                                  bool // 4:2:2
 }
 
 // Renderer is the driver of a GPU.
@@ -91,8 +94,8 @@ func NewRenderer(core *cpu.Core, g *soc.Graphics) *Renderer {
 	return r
 }
 
-// Submit draws the texture over the target once its fences allow it, and returns the job's fence.
-func (r *Renderer) Submit(t *cpu.Thread, texture, target *dmabuf.Attachment, from, to Surface) *dmabuf.Fence {
+// Submit draws the texture over the target, in a context's address space, once its fences allow it, and returns the job's fence.
+func (r *Renderer) Submit(t *cpu.Thread, context int, texture, target *dmabuf.Attachment, from, to Surface) *dmabuf.Fence {
 	f := &dmabuf.Fence{}
 	t.Syscall(func() {
 		texture.Buffer.Resv.Wait(t, false)
@@ -109,7 +112,7 @@ func (r *Renderer) Submit(t *cpu.Thread, texture, target *dmabuf.Attachment, fro
 		}
 		r.next++
 		r.fences[r.next] = f
-		err := r.gpu.Submit(gpu.Job{Texture: surface(texture, from), Target: surface(target, to), Cookie: r.next}, t.Now())
+		err := r.gpu.Submit(gpu.Job{Texture: surface(texture, from), Target: surface(target, to), Cookie: r.next, Context: context}, t.Now())
 		if err != nil {
 			panic(fmt.Sprintf("drm: submit: %v", err)) // sizes were validated and there is room
 		}
@@ -123,7 +126,7 @@ func surface(at *dmabuf.Attachment, s Surface) gpu.Surface {
 	}
 }
 
-// Flipper is the driver of a pipeline of a display controller, which shows frames on the whole panel.
+// Flipper is the driver of a pipeline of a display controller.
 type Flipper struct {
 	screen *soc.Screen
 	pipe   display.Pipeline
@@ -152,14 +155,14 @@ func NewFlipper(core *cpu.Core, s *soc.Screen, p display.Pipeline) *Flipper {
 	return f
 }
 
-// Flip shows the buffer, as large as the panel, from the next vsync on. It waits for the buffer's write fence first and returns when the flip has taken effect.
-func (f *Flipper) Flip(t *cpu.Thread, at *dmabuf.Attachment, s Surface, cookie int) {
+// Flip shows a picture in the buffer from the next vsync on. It waits for the buffer's write fence first and returns when the flip has taken effect.
+func (f *Flipper) Flip(t *cpu.Thread, at *dmabuf.Attachment, picture display.Frame) {
 	t.Syscall(func() {
 		at.Buffer.Resv.Wait(t, false)
 		at.Use()
 		t.MMIO(0, 3)
 		t.Settle()
-		f.screen.Flip(f.pipe, display.Frame{Addr: bus.Phys(at.Addr), Stride: s.Stride, BytesPerPixel: s.BytesPerPixel, YUV: s.YUV, Cookie: cookie})
+		f.screen.Flip(f.pipe, picture)
 		for f.screen.FlipPending(f.pipe) {
 			f.wait.Wait(t)
 			t.Settle()

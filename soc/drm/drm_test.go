@@ -180,7 +180,7 @@ func TestAJobSignalsItsFenceWhenItIsDone(t *testing.T) {
 	r.gpu.OnDone = func(d gpu.Done) { end = d.End; inner(d) }
 	r.run(func(th *cpu.Thread) {
 		texture, target := r.pair(th)
-		f := r.renderer.Submit(th, texture, target, image, image)
+		f := r.renderer.Submit(th, 0, texture, target, image, image)
 		submitted = th.Now()
 		equal(t, "signaled at once", f.Signaled(), false)
 		f.Wait(th)
@@ -219,7 +219,7 @@ func TestAJobWaitsForTheFencesOfItsBuffers(t *testing.T) {
 			c.add(texture.Buffer, target.Buffer, f)
 			signal = th.Now() + 20*sim.Millisecond
 			r.at(signal, f.Signal)
-			r.renderer.Submit(th, texture, target, image, image)
+			r.renderer.Submit(th, 0, texture, target, image, image)
 		})
 		equal(t, c.name+" held the job back", start >= signal, c.waits)
 	}
@@ -229,12 +229,12 @@ func TestAJobsFenceHoldsBackTheNextUsersOfItsBuffers(t *testing.T) {
 	r := newRig(t)
 	r.run(func(th *cpu.Thread) {
 		texture, target := r.pair(th)
-		f := r.renderer.Submit(th, texture, target, image, image)
+		f := r.renderer.Submit(th, 0, texture, target, image, image)
 		texture.Buffer.Resv.Wait(th, false)
 		equal(t, "a reader of the texture waited", f.Signaled(), false)
 		target.Buffer.Resv.Wait(th, false)
 		equal(t, "a reader of the target waited", f.Signaled(), true)
-		f = r.renderer.Submit(th, texture, target, image, image)
+		f = r.renderer.Submit(th, 0, texture, target, image, image)
 		texture.Buffer.Resv.Wait(th, true)
 		equal(t, "a writer of the texture waited", f.Signaled(), true)
 	})
@@ -250,7 +250,7 @@ func TestSubmitBlocksWhileTheQueueIsFull(t *testing.T) {
 		}
 		most := 0
 		for _, p := range pairs {
-			r.renderer.Submit(th, p[0], p[1], image, image)
+			r.renderer.Submit(th, 0, p[0], p[1], image, image)
 			most = max(most, r.gpu.Pending())
 		}
 		equal(t, "most jobs pending", most, gpu.MaxPending)
@@ -263,7 +263,7 @@ func TestJobsMarkTheirMappingsUsed(t *testing.T) {
 	r.run(func(th *cpu.Thread) {
 		texture, target := r.pair(th)
 		equal(t, "unused before", r.alloc.MappingsUnused(), 2)
-		r.renderer.Submit(th, texture, target, image, image)
+		r.renderer.Submit(th, 0, texture, target, image, image)
 		equal(t, "unused after", r.alloc.MappingsUnused(), 0)
 	})
 }
@@ -279,7 +279,7 @@ func TestAFlipReturnsWhenTheFrameIsOnThePanel(t *testing.T) {
 		for i := range 3 {
 			at := r.frame(th)
 			before := th.Now()
-			r.flipper.Flip(th, at, image, i)
+			r.flipper.Flip(th, at, picture(at, i))
 			if len(flips) != i+1 {
 				t.Fatalf("flip %d returned after %d flips", i, len(flips))
 			}
@@ -311,7 +311,7 @@ func TestAFlipWaitsForTheWriterOfItsBuffer(t *testing.T) {
 		at.Buffer.Resv.AddWrite(f)
 		signal := th.Now() + 4*panel.Refresh()
 		r.at(signal, f.Signal)
-		r.flipper.Flip(th, at, image, 1)
+		r.flipper.Flip(th, at, picture(at, 1))
 		if flipped < signal {
 			t.Errorf("shown at %v, before its writer was done at %v", flipped, signal)
 		}
@@ -325,7 +325,7 @@ func TestAFlipDoesNotWaitForReaders(t *testing.T) {
 		r.flipper.Start(th.Now())
 		at := r.frame(th)
 		at.Buffer.Resv.AddRead(&dmabuf.Fence{})
-		r.flipper.Flip(th, at, image, 1)
+		r.flipper.Flip(th, at, picture(at, 1))
 	})
 }
 
@@ -336,8 +336,17 @@ func TestARefreshWithNothingNewIsNoFlip(t *testing.T) {
 	r.shown(6, func(th *cpu.Thread) {
 		th.Settle()
 		r.flipper.Start(th.Now())
-		r.flipper.Flip(th, r.frame(th), image, 1)
+		flip(r.flipper, th, r.frame(th), 1)
 	})
 	equal(t, "flips", flips, 1)
 	equal(t, "interrupts", r.Core.Stats().Interrupts, 1)
+}
+
+// picture is the whole of a buffer on the whole panel.
+func picture(at *dmabuf.Attachment, cookie int) display.Frame {
+	return display.Frame{Addr: bus.Phys(at.Addr), Stride: image.Stride, BytesPerPixel: image.BytesPerPixel, Cookie: cookie}
+}
+
+func flip(f *Flipper, t *cpu.Thread, at *dmabuf.Attachment, cookie int) {
+	f.Flip(t, at, picture(at, cookie))
 }

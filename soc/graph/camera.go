@@ -1,92 +1,261 @@
 package graph
 
 import (
+	"fmt"
+
 	"socsim/isp"
+	"socsim/sim/bus"
 	"socsim/soc/cpu"
+	"socsim/soc/dmabuf"
+	"socsim/soc/memory"
 	"socsim/soc/v4l2"
 )
 
-// startCamera opens the capture queue, queues all buffers and starts the stream.
+// capture is one of the places at which a camera's data go to memory: a capture queue and the tap of the ISP that fills its buffers.
+type capture struct {
+	st    *stage
+	set   *set
+	tap   *isp.Tap
+	queue *v4l2.Queue
+	to    map[int]*dmabuf.Attachment // by buffer index
+
+	streaming, armed bool
+	left             int // frames still wanted, or negative: all
+}
+
+// interrupt is a frame start or a frame done that the camera's handler has not seen yet.
+type interrupt struct {
+	*capture
+	start *isp.FrameStart
+	done  *isp.FrameDone
+}
+
+// addCamera builds the on-the-fly path of a camera stage.
+func (st *stage) addCamera() error {
+	var out, raw *Buffer
+	if st.out != nil {
+		out = &st.out.cfg
+	}
+	if st.raw != nil {
+		raw = &st.raw.cfg
+	}
+	var err error
+	if st.camera, err = st.isp.OnTheFly(st.cfg.Path(out, raw)); err != nil {
+		return err
+	}
+	if st.out != nil {
+		st.captures = append(st.captures, &capture{st: st, set: st.out, tap: st.camera.Resized, to: st.to, left: -1})
+	}
+	if st.raw != nil {
+		c := &capture{st: st, set: st.raw, tap: st.camera.Raw, to: map[int]*dmabuf.Attachment{}, left: -1}
+		if n := st.cfg.Raw.Frames; n > 0 {
+			c.left = n
+		}
+		st.captures = append(st.captures, c)
+	}
+	return nil
+}
+
+// startCamera opens the capture queues, queues all buffers and starts the streams.
 //
 // The driver programs the next buffer in the frame-start interrupt: the address register is a shadow that the hardware latches at the next frame start, so there is a whole frame
 // for it. Arming in the frame-done interrupt would leave the vertical blanking only, and a long invalidate in buffer-done would then cost frames.
-func (st *stage) startCamera(t *cpu.Thread) {
-	s := st.out
-	q := v4l2.New(st.g.api, st.cfg.Name, s.direction(), s.buffers, !s.cfg.Exporter.IsQueue())
-	s.queue = q
-	q.OnQueue = func(t *cpu.Thread) { st.arm(t) }
-	st.irq = st.g.sys.Core.SpawnIRQ(st.cfg.Name+" irq", st.interrupt)
-	st.camera.Resized.OnFrameStart = func(e isp.FrameStart) {
-		if e.Latched {
-			st.armed = false
-		}
-		st.raise(e)
+func (st *stage) startCamera(t *cpu.Thread) error {
+	st.irq = st.g.sys.Core.SpawnIRQ(st.cfg.Name+" irq", st.cameraInterrupt)
+	if err := st.startStatistics(t); err != nil {
+		return err
 	}
-	st.camera.Resized.OnFrameDone = func(e isp.FrameDone) {
-		st.raise(e)
-		if !e.Overflowed {
+	for _, c := range st.captures {
+		c.open()
+		if c.set == st.raw && st.cfg.Raw.From > 0 {
+			st.g.sys.Core.Spawn(st.cfg.Name+" raw", func(t *cpu.Thread) {
+				t.SleepUntil(st.cfg.Raw.From)
+				c.start(t)
+				c.run(t)
+			})
+			continue
+		}
+		c.start(t)
+		st.g.sys.Core.Spawn(c.name(), c.run)
+	}
+	return nil
+}
+
+func (c *capture) name() string {
+	if c.set == c.st.raw {
+		return c.st.cfg.Name + " raw"
+	}
+	return c.st.cfg.Name
+}
+
+// open makes the queue and listens to the tap.
+func (c *capture) open() {
+	st, s := c.st, c.set
+	c.queue = v4l2.New(st.g.api, st.cfg.Name, s.direction(), s.buffers, !s.cfg.Exporter.IsQueue())
+	c.queue.OnQueue = c.arm
+	s.capture = c
+	c.tap.OnFrameStart = func(e isp.FrameStart) {
+		if e.Latched {
+			c.armed = false
+		}
+		c.raise(interrupt{c, &e, nil})
+	}
+	c.tap.OnFrameDone = func(e isp.FrameDone) {
+		c.raise(interrupt{c, nil, &e})
+		if e.Overflowed {
+			return
+		}
+		if st.out == nil || s == st.out {
 			if st.g.captured++; st.g.captured == st.g.limit {
 				st.g.sys.Engine.Stop()
 			}
 		}
 	}
-	for i := range s.buffers {
-		_ = q.QBUF(t, i) // all buffers are dequeued now
+}
+
+// start queues all buffers and lets the stream run.
+func (c *capture) start(t *cpu.Thread) {
+	for i := range c.set.buffers {
+		c.qbuf(t, i) // all buffers are dequeued now
 	}
 	t.Syscall(func() {
 		t.Settle()
-		st.streaming = true
-		st.arm(t)
+		c.streaming = true
+		c.arm(t)
 	})
-	st.g.sys.Core.Spawn(st.cfg.Name, st.runCamera)
 }
 
-func (st *stage) raise(e any) {
-	if st.streaming {
-		st.pending = append(st.pending, e)
-		st.irq.Raise()
+// qbuf queues a buffer. One that is mapped for each frame is mapped first, as videobuf2 maps an imported buffer in its prepare.
+func (c *capture) qbuf(t *cpu.Thread, i int) {
+	if c.st.cfg.Mapping == MapPerFrame {
+		if _, err := c.to[i].Map(t); err != nil {
+			c.st.g.fail(fmt.Errorf("stage %s: %w", c.st.cfg.Name, err))
+			return
+		}
+	}
+	if err := c.queue.QBUF(t, i); err != nil {
+		panic(fmt.Sprintf("graph: %v", err))
 	}
 }
 
-// arm programs the next queued buffer, if the register is free.
-func (st *stage) arm(t *cpu.Thread) {
-	if !st.streaming || st.armed {
+func (c *capture) raise(i interrupt) {
+	if c.streaming {
+		c.st.pending = append(c.st.pending, i)
+		c.st.irq.Raise()
+	}
+}
+
+// arm programs the next queued buffer, if the register is free and another frame is wanted.
+func (c *capture) arm(t *cpu.Thread) {
+	if !c.streaming || c.armed || c.left == 0 {
 		return
 	}
-	i, ok := st.out.queue.Take()
+	i, ok := c.queue.Take()
 	if !ok {
 		return
 	}
 	t.MMIO(0, 2)
 	t.Settle()
-	st.armed = true
-	st.to[i].Use()
-	st.camera.Resized.Arm(iova(st.to[i]), i)
+	c.armed = true
+	c.left--
+	c.to[i].Use()
+	c.tap.Arm(iova(c.to[i]), i)
 }
 
-// interrupt handles a frame start or a frame done.
-func (st *stage) interrupt(t *cpu.Thread) {
+// cameraInterrupt handles a frame start or a frame done.
+func (st *stage) cameraInterrupt(t *cpu.Thread) {
 	t.MMIO(1, 1)
 	t.Settle()
 	e := st.pending[0]
 	st.pending = append(st.pending[:0], st.pending[1:]...)
-	switch e := e.(type) {
-	case isp.FrameStart:
-		st.arm(t)
-	case isp.FrameDone:
-		if e.Overflowed {
-			st.out.queue.Requeue(e.Cookie)
-			st.arm(t)
-			return
+	switch {
+	case e.start != nil:
+		e.arm(t)
+		if e.capture == st.captures[0] {
+			for _, s := range st.statistics {
+				s.arm(t)
+			}
 		}
-		st.out.queue.BufferDone(t, v4l2.Frame{Index: e.Cookie, Seq: e.Seq, Start: e.Start})
+	case e.done.Overflowed:
+		e.queue.Requeue(e.done.Cookie)
+		if e.left >= 0 {
+			e.left++
+		}
+		e.arm(t)
+	default:
+		e.queue.BufferDone(t, v4l2.Frame{Index: e.done.Cookie, Seq: e.done.Seq, Start: e.done.Start})
 	}
 }
 
-// runCamera takes finished frames out of the queue and passes them on.
-func (st *stage) runCamera(t *cpu.Thread) {
+// run takes finished frames out of the queue and passes them on.
+func (c *capture) run(t *cpu.Thread) {
 	for n := 0; ; n++ {
-		v := st.out.queue.DQBUF(t)
-		st.out.dispatch(t, &frame{set: st.out, index: v.Index, seq: n, origin: v.Start})
+		v := c.queue.DQBUF(t)
+		if c.st.cfg.Mapping == MapPerFrame {
+			if err := c.to[v.Index].Unmap(t); err != nil {
+				c.st.g.fail(fmt.Errorf("stage %s: %w", c.st.cfg.Name, err))
+				return
+			}
+		}
+		c.set.dispatch(t, &frame{set: c.set, index: v.Index, seq: n, origin: v.Start})
 	}
+}
+
+// statistics is a tap of the ISP's that writes into buffers of the driver's own: one is filled while the other is read.
+type statistics struct {
+	tap     *isp.Tap
+	buffers [2]bus.IOVA
+	next    int
+}
+
+// arm programs the buffer of the next frame.
+func (s *statistics) arm(t *cpu.Thread) {
+	t.MMIO(0, 1)
+	t.Settle()
+	s.tap.Arm(s.buffers[s.next%len(s.buffers)], s.next)
+	s.next++
+}
+
+// startStatistics gives H3A and the CCDC memory of their own, which the driver allocates coherent and maps.
+func (st *stage) startStatistics(t *cpu.Thread) error {
+	for _, x := range []struct {
+		what string
+		tap  *isp.Tap
+	}{{"auto-focus statistics", st.camera.AF}, {"white-balance statistics", st.camera.AEWB}} {
+		if x.tap == nil {
+			continue
+		}
+		s := &statistics{tap: x.tap}
+		for i := range s.buffers {
+			var err error
+			if s.buffers[i], err = st.ownMemory(t, fmt.Sprintf("%s of %s #%d", x.what, st.cfg.Name, i), x.tap.Bytes()); err != nil {
+				return err
+			}
+		}
+		st.statistics = append(st.statistics, s)
+		s.arm(t)
+	}
+	if s := st.cfg.Statistics; s != nil && s.LSC > 0 {
+		table, err := st.ownMemory(t, "gain table of "+st.cfg.Name, int(s.LSC))
+		if err != nil {
+			return err
+		}
+		t.MMIO(0, 2)
+		t.Settle()
+		st.camera.SetGainTable(table)
+	}
+	return nil
+}
+
+// ownMemory allocates memory for the driver itself and maps it in the stage's IOMMU.
+func (st *stage) ownMemory(t *cpu.Thread, name string, bytes int) (bus.IOVA, error) {
+	r, err := st.g.sys.Memory.AllocContiguous(name, int64(bytes), memory.PageBytes)
+	if err != nil {
+		return 0, err
+	}
+	addr, err := st.domain.Map(t, r)
+	if err != nil {
+		return 0, fmt.Errorf("mapping %s: %w", name, err)
+	}
+	return bus.IOVA(addr), nil
 }

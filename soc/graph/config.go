@@ -17,6 +17,7 @@ import (
 	"socsim/sim/units"
 	"socsim/soc/cpu"
 	"socsim/soc/display"
+	"socsim/soc/dmaapi"
 	"socsim/soc/dmabuf"
 )
 
@@ -47,7 +48,13 @@ func (s *Size) UnmarshalText(text []byte) error {
 type Format string
 
 // Values lists the formats.
-func (Format) Values() []string { return []string{"uyvy", "yuyv", "rgb565", "xrgb8888"} }
+func (Format) Values() []string { return []string{"uyvy", "yuyv", "rgb565", "xrgb8888", "raw10"} }
+
+// YUV tells whether pixels are YUV 4:2:2, which the display's graphics pipeline does not take.
+func (f Format) YUV() bool { return f == "uyvy" || f == "yuyv" }
+
+// FormatRaw is the sensor's own format: ten bits of a colour filter's pattern in two bytes.
+const FormatRaw Format = "raw10"
 
 // BytesPerPixel returns the size of a pixel.
 func (f Format) BytesPerPixel() int {
@@ -90,6 +97,104 @@ func (b Buffer) Stride() int {
 // Bytes returns the size of one buffer.
 func (b Buffer) Bytes() int64 { return int64(b.Stride()) * int64(b.Size.Height) }
 
+// Window is the part of the panel that a display stage covers: "400x240+200+120", or "full".
+type Window struct {
+	Size
+	X, Y int
+}
+
+func (w Window) String() string {
+	if w == (Window{}) {
+		return "full"
+	}
+	return fmt.Sprintf("%v+%d+%d", w.Size, w.X, w.Y)
+}
+
+// MarshalText prints the window.
+func (w Window) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
+
+// UnmarshalText reads a window such as 400x240+200+120.
+func (w *Window) UnmarshalText(text []byte) error {
+	s := strings.TrimSpace(string(text))
+	if s == "full" {
+		*w = Window{}
+		return nil
+	}
+	size, place, _ := strings.Cut(s, "+")
+	x, y, ok := strings.Cut(place, "+")
+	var out Window
+	left, err1 := strconv.ParseUint(x, 10, 14)
+	top, err2 := strconv.ParseUint(y, 10, 14)
+	if err := out.Size.UnmarshalText([]byte(size)); err != nil || !ok || err1 != nil || err2 != nil {
+		return fmt.Errorf("window %q: expected full, or WIDTHxHEIGHT+LEFT+TOP in pixels, for example 400x240+200+120", text)
+	}
+	out.X, out.Y = int(left), int(top)
+	*w = out
+	return nil
+}
+
+// Pipeline is a pipeline of the display controller, or auto: gfx for RGB, vid1 for YUV.
+type Pipeline string
+
+// PipelineAuto chooses by the format.
+const PipelineAuto Pipeline = "auto"
+
+// Values lists the pipelines.
+func (Pipeline) Values() []string { return []string{string(PipelineAuto), "gfx", "vid1", "vid2"} }
+
+// Rotation is by how many degrees clockwise a display stage turns what it shows.
+type Rotation string
+
+// Values lists the rotations.
+func (Rotation) Values() []string { return []string{"0", "90", "180", "270"} }
+
+// Degrees returns the angle.
+func (r Rotation) Degrees() int {
+	n, _ := strconv.Atoi(string(r))
+	return n
+}
+
+// Rotator is what turns a frame on its way to the panel.
+type Rotator string
+
+// The rotators.
+const (
+	RotateVRFB Rotator = "vrfb"
+	RotateDMA  Rotator = "dma"
+)
+
+// Values lists the rotators.
+func (Rotator) Values() []string { return []string{string(RotateVRFB), string(RotateDMA)} }
+
+// Mapping is when a device behind an IOMMU has its buffers mapped.
+type Mapping string
+
+// The choices.
+const (
+	MapOnce     Mapping = "once"
+	MapPerFrame Mapping = "per-frame"
+	MapOnFault  Mapping = "on-fault"
+)
+
+// Values lists the choices.
+func (Mapping) Values() []string {
+	return []string{string(MapOnce), string(MapPerFrame), string(MapOnFault)}
+}
+
+// Raw is the capture of raw frames, as they come from the sensor, beside a camera's other output.
+type Raw struct {
+	Output string   `conf:"output,required" doc:"Buffer set that the CCDC writes raw frames into."`
+	From   sim.Time `conf:"from" doc:"When the capture of raw frames begins."`
+	Frames int      `conf:"frames" doc:"How many to capture; 0 for all for which a buffer is free."`
+}
+
+// Statistics is what an ISP reads and writes beside the image, in bytes a frame.
+type Statistics struct {
+	AF  units.Bytes `conf:"af" doc:"Auto-focus statistics that H3A writes each frame; 0B for none."`
+	AWB units.Bytes `conf:"awb" doc:"Exposure and white-balance statistics that H3A writes each frame; 0B for none."`
+	LSC units.Bytes `conf:"lsc" doc:"Gain table of the lens-shading compensation that the CCDC reads each frame; 0B for none."`
+}
+
 // Device is what a stage runs on.
 type Device string
 
@@ -99,11 +204,12 @@ const (
 	CPU     Device = "cpu"
 	GPU     Device = "gpu"
 	Display Device = "display"
+	DMA     Device = "dma"
 )
 
 // Values lists the devices.
 func (Device) Values() []string {
-	return []string{string(ISP), string(CPU), string(GPU), string(Display)}
+	return []string{string(ISP), string(CPU), string(GPU), string(Display), string(DMA)}
 }
 
 // Sync says when a CPU stage brackets its access with DMA_BUF_IOCTL_SYNC.
@@ -156,10 +262,23 @@ type Stage struct {
 	Read    *Access `conf:"read" doc:"What a cpu stage reads of each input frame."`
 	Write   *Access `conf:"write" doc:"What a cpu stage writes, into its output or in place."`
 	Sync    Sync    `conf:"sync" doc:"Whether a cpu stage brackets its access with DMA_BUF_IOCTL_SYNC."`
+
+	Shares     string      `conf:"shares" doc:"Another stage whose device this one uses too: a gpu in a context of its own, a display in a pipeline of its own, an isp from memory to memory."`
+	Raw        *Raw        `conf:"raw" doc:"Raw frames that a camera's CCDC writes to memory, beside the output or without one."`
+	Statistics *Statistics `conf:"statistics" doc:"What the camera reads and writes beside the image."`
+	Pipeline   Pipeline    `conf:"pipeline" doc:"Pipeline of a display stage; auto takes gfx for RGB and vid1 for YUV."`
+	Window     Window      `conf:"window" doc:"Part of the panel that a display stage covers: WIDTHxHEIGHT+LEFT+TOP or full. A window of another size than the buffer is scaled, by vid1 and vid2."`
+	Rotation   Rotation    `conf:"rotation" doc:"Degrees clockwise by which a display stage turns what it shows."`
+	Rotator    Rotator     `conf:"rotator" doc:"What turns it: the rotation engine of the memory scheduler (vrfb), or the display's own DMA, pixel by pixel (dma)."`
+
+	Mapping Mapping             `conf:"mapping" doc:"When the buffers of an isp or gpu stage are mapped in its IOMMU: once, before and after each frame, or page by page when the device faults."`
+	IOMMU   *dmaapi.IOMMUDriver `conf:"iommu" doc:"Driver of the stage's IOMMU."`
 }
 
 // SetDefaults fills in what a scenario may leave out.
-func (s *Stage) SetDefaults() { s.Every, s.Sync = 1, SyncAuto }
+func (s *Stage) SetDefaults() {
+	s.Every, s.Sync, s.Pipeline, s.Rotation, s.Rotator, s.Mapping = 1, SyncAuto, PipelineAuto, "0", RotateVRFB, MapOnce
+}
 
 // Pattern is the order in which a task touches its working set.
 type Pattern string
@@ -186,4 +305,24 @@ type Config struct {
 	Stages  []Stage
 	Tasks   []Task
 	Seed    uint64
+}
+
+// Image describes one buffer's image to an ISP.
+func (b Buffer) Image() isp.Image {
+	return isp.Image{Width: b.Size.Width, Height: b.Size.Height, BytesPerPixel: b.Format.BytesPerPixel(), Stride: b.Stride()}
+}
+
+// Path is what a camera stage asks of its ISP, with the buffer sets that it fills: nil for what it has not.
+func (s Stage) Path(out, raw *Buffer) isp.Path {
+	p := isp.Path{Sensor: s.Sensor.Sensor}
+	if out != nil {
+		p.Resized = out.Image()
+	}
+	if raw != nil {
+		p.RawStride = raw.Stride()
+	}
+	if x := s.Statistics; x != nil {
+		p.AF, p.AEWB, p.GainTable = x.AF, x.AWB, x.LSC
+	}
+	return p
 }

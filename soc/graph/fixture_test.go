@@ -20,6 +20,7 @@ import (
 	"socsim/soc/flush"
 	"socsim/soc/l3"
 	"socsim/soc/memory"
+	"socsim/soc/sdma"
 )
 
 // chip is an OMAP3430-like chip for tests; its values are the preset's but do not follow it.
@@ -52,7 +53,11 @@ func chip() soc.Config {
 			Config:    gpu.Config{Clock: 110670000, Tile: 16, JobCycles: 11000, TileCycles: 64, PixelsPerCycle: 1, TextureCache: 4096, Outstanding: 8},
 			Initiator: l3.Plain(2, 3), MMU: iommu.Config{Entries: 16, Format: iommu.SGX, HitCycles: 1},
 		},
-		Display: soc.Display{Initiator: l3.Plain(0, 0), Config: display.Config{FIFO: 1024, Low: 960, High: 1023, Burst: 64, Outstanding: 4, Preload: 96}},
+		Display: soc.Display{Initiator: l3.Plain(0, 0), Config: display.Config{FIFO: 1024, Low: 960, High: 1023, Burst: 64, Outstanding: 4, Preload: 96, Clock: 173e6}},
+		SDMA: sdma.Config{
+			Channels: 32, FIFO: 1024, ChannelFIFO: 64, ReadOutstanding: 4, WriteOutstanding: 2, ArbitrationRate: 1, Burst: 64, Packing: true, Writes: sdma.NonPosted,
+			PrepareCycles: 500, CompleteCycles: 300, Initiator: l3.Plain(2, 4),
+		},
 	}
 }
 

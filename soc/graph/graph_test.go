@@ -42,7 +42,7 @@ func TestMeasurementsBeginAndEndWhereTheyAreAskedTo(t *testing.T) {
 
 func TestFramesFlowFromSensorToPanel(t *testing.T) {
 	r := start(t, chip(), preview(), strategy(t, "range"), 500*sim.Millisecond)
-	cam, screen := r.graph.Cameras()[0].Resized.Stats(), r.graph.Screens()[0].Stats()
+	cam, screen := r.graph.Cameras()[0].Resized.Stats(), r.graph.Screens()[0].Stats(display.GFX)
 	// The sensor completes its 14th frame at 468 ms; the first frames pass while the application sets up.
 	if cam.Captured < 12 || cam.Overflowed != 0 {
 		t.Errorf("camera: %+v", cam)

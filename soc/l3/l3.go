@@ -171,6 +171,7 @@ type Fabric struct {
 	stop     bool
 	stopAt   *bus.Port
 	stats    [bus.MaxMasters]MasterStats
+	ledger   bus.Ledger
 	latency  sim.Time // request hop
 	response sim.Time
 }
@@ -208,6 +209,7 @@ func (f *Fabric) AddPort(c PortConfig, s bus.Source) *bus.Port {
 	f.member[i] = uint8(f.group(c))
 	p := &f.ports[i]
 	p.Connect(&f.next, &f.at[i], s)
+	p.SetLedger(&f.ledger)
 	return p
 }
 
@@ -419,7 +421,8 @@ func (f *Fabric) grant(i int, now sim.Time) {
 		f.slot = 0
 	}
 	f.decided = now
-	p.Waited = now - p.At
+	p.Grant, p.Waited = now, now-p.At
+	f.ledger.Note(now, p.Master)
 	if f.last != p.Master {
 		p.Holder = f.last
 	}

@@ -127,6 +127,18 @@ func (m *Memory) AllocContiguous(name string, bytes int64, align int64) (*Region
 	return r, nil
 }
 
+// maxContiguousAlign is the largest alignment of the kernel's contiguous allocator: 2^8 pages (CONFIG_CMA_ALIGNMENT, recalled).
+const maxContiguousAlign = 1 << 20
+
+// ContiguousAlign returns how the kernel's contiguous allocator aligns an allocation: to its size, rounded up to a power of two, and to no more than a megabyte (dma_alloc_from_contiguous).
+func ContiguousAlign(bytes int64) int64 {
+	align := int64(PageBytes)
+	for align < bytes && align < maxContiguousAlign {
+		align *= 2
+	}
+	return align
+}
+
 // AllocScattered allocates frames for bytes wherever they are free outside the reserved area: each follows its neighbour, or lies anywhere with the chance of Config.Fragmentation; a frame of the
 // wrong colour is refused. O(pages x colours), amortised.
 func (m *Memory) AllocScattered(name string, bytes int64) (*Region, error) {

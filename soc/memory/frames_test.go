@@ -368,3 +368,11 @@ func TestMemoryOfOneColourCanRunOutBeforeTheRest(t *testing.T) {
 		t.Errorf("a failed allocation kept %d bytes", free-m.FreeBytes())
 	}
 }
+
+func TestContiguousMemoryIsAlignedToItsSizeUpToAMegabyte(t *testing.T) {
+	for _, c := range []struct{ bytes, want int64 }{{1, 4 << 10}, {4 << 10, 4 << 10}, {4<<10 + 1, 8 << 10}, {600 << 10, 1 << 20}, {1 << 20, 1 << 20}, {10 << 20, 1 << 20}} {
+		if got := ContiguousAlign(c.bytes); got != c.want {
+			t.Errorf("%d bytes are aligned to %d, want %d", c.bytes, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,56 @@
+package v4l2
+
+import (
+	"socsim/isp"
+	"socsim/sim/bus"
+	"socsim/soc/cpu"
+	"socsim/soc/dmabuf"
+)
+
+// Converter is the driver of a path of the ISP from memory to memory: a job takes a source and a destination, which the application has queued on the two sides of the device, and runs when the ISP has done
+// those before it (drivers/media/platform/omap3isp: ispresizer.c and isppreview.c with an input from memory).
+type Converter struct {
+	path   *isp.Memory
+	irq    *cpu.Thread
+	done   []int // cookies of finished jobs, not yet handled
+	fences map[int]*dmabuf.Fence
+	next   int
+}
+
+// NewConverter returns the driver and installs its interrupt handler.
+func NewConverter(core *cpu.Core, name string, path *isp.Memory) *Converter {
+	c := &Converter{path: path, fences: map[int]*dmabuf.Fence{}}
+	c.irq = core.SpawnIRQ(name+" irq", func(t *cpu.Thread) {
+		t.MMIO(1, 1)
+		t.Settle()
+		cookie := c.done[0]
+		c.done = append(c.done[:0], c.done[1:]...)
+		f := c.fences[cookie]
+		delete(c.fences, cookie)
+		f.Signal()
+	})
+	path.OnDone = func(d isp.JobDone) {
+		c.done = append(c.done, d.Cookie)
+		c.irq.Raise()
+	}
+	return c
+}
+
+// Submit converts the source into the destination once their fences allow it, and returns the job's fence.
+func (c *Converter) Submit(t *cpu.Thread, from, to *dmabuf.Attachment) *dmabuf.Fence {
+	f := &dmabuf.Fence{}
+	t.Syscall(func() {
+		from.Buffer.Resv.Wait(t, false)
+		to.Buffer.Resv.Wait(t, true)
+		from.Buffer.Resv.AddRead(f)
+		to.Buffer.Resv.AddWrite(f)
+		from.Use()
+		to.Use()
+		t.MMIO(0, 3)
+		t.Settle()
+		c.next++
+		c.fences[c.next] = f
+		c.path.Submit(bus.IOVA(from.Addr), bus.IOVA(to.Addr), c.next)
+	})
+	return f
+}
