@@ -12,23 +12,40 @@ import (
 // Event is a moment at which a policy is asked.
 type Event uint8
 
-// The events. Allocate and MapCPU choose how the CPU sees the buffer; the others choose cache maintenance.
+// The events. Allocate and MapCPU choose how the CPU sees the buffer; UnmapCPU and Free tell that this is over; the others choose cache maintenance.
 const (
 	Allocate         Event = iota // the exporter allocates the buffer
 	MapCPU                        // a CPU mapping is created
+	UnmapCPU                      // a CPU mapping is removed
+	Free                          // the exporter frees the buffer
 	MapDevice                     // an attachment is mapped for its device
 	UnmapDevice                   // it is unmapped
 	ToDeviceHandover              // ownership passes to the device: sync for device
 	ToCPUHandover                 // ownership passes to the CPU: sync for CPU
+	CPUFault                      // the CPU touches a page of a tracked mapping for the first time
+	Batch                         // several buffers are handed over in one submission
 )
 
 func (e Event) String() string {
-	names := [...]string{"allocate", "map-cpu", "map-device", "unmap-device", "to-device", "to-cpu"}
+	names := [...]string{"allocate", "map-cpu", "unmap-cpu", "free", "map-device", "unmap-device", "to-device", "to-cpu", "cpu-fault", "batch"}
 	if int(e) < len(names) {
 		return names[e]
 	}
 	return fmt.Sprintf("event(%d)", uint8(e))
 }
+
+// Hints are what a caller says about a hand-over: the V4L2 buffer flags of the QBUF it belongs to, and the attributes of the DMA call.
+type Hints uint8
+
+// The hints.
+const (
+	NoCacheClean      Hints = 1 << iota // V4L2_BUF_FLAG_NO_CACHE_CLEAN: the CPU did not write
+	NoCacheInvalidate                   // V4L2_BUF_FLAG_NO_CACHE_INVALIDATE: the CPU will not read
+	SkipCPUSync                         // DMA_ATTR_SKIP_CPU_SYNC
+)
+
+// Has tells whether all of some hints are given.
+func (h Hints) Has(x Hints) bool { return h&x == x }
 
 // Question is what a policy sees: what a real driver could see, and nothing of the model's truth.
 type Question struct {
@@ -39,9 +56,22 @@ type Question struct {
 	Segments  int // scatter-gather entries
 	Device    string
 	Direction Direction
+	// Offset and Length are the part of the buffer that is handed over; 0 and Bytes unless the call was for a part. For CPUFault they are the page's.
+	Offset, Length int
 	// Attr is the CPU attribute asked for (Allocate, MapCPU).
 	Attr cpu.Attr
-	// Default is what the coherence profile does by range at this event.
+	// Page is the index of the page touched, and Write tells a store from a load (CPUFault).
+	Page  int
+	Write bool
+	// Buffers and TotalBytes are the size of the submission (Batch).
+	Buffers, TotalBytes int
+	Hints               Hints
+	// Contiguous tells that the buffer is one run of physical memory.
+	Contiguous bool
+	Exporter   string
+	// HasOuter tells that the chip has an outer cache, which is maintained apart.
+	HasOuter bool
+	// Default is what the coherence profile does by range at this event. The V4L2 flags do not change it: to honour them is the policy's business. SkipCPUSync makes it Nothing.
 	Default Operation
 }
 
@@ -50,9 +80,19 @@ type Extent uint8
 
 // The extents.
 const (
-	ByRange Extent = iota // the buffer's lines, by address
+	ByRange Extent = iota // the lines of what is handed over, by address
 	Whole                 // the whole cache, by set and way, cleaned and invalidated
 	Partial               // the spans of the answer, by address
+)
+
+// OuterExtent is how much of the outer caches an operation covers, where the chip has any.
+type OuterExtent uint8
+
+// The outer extents.
+const (
+	OuterSame    OuterExtent = iota // as much as of the inner ones
+	OuterByRange                    // the lines of what is handed over, by physical address
+	OuterWhole                      // the whole cache by way, cleaned and invalidated
 )
 
 // Span is a part of a buffer.
@@ -65,12 +105,29 @@ type Answer struct {
 	// Op is the operation to perform.
 	Op     Operation
 	Extent Extent
-	// Spans are the parts that a Partial operation covers.
+	// Outer is the extent in the outer caches (nvmap chooses the two by thresholds of their own).
+	Outer OuterExtent
+	// Spans are the parts that a Partial operation covers, offsets from the start of the buffer.
 	Spans []Span
+	// Track, at MapCPU, maps no pages: the first touch of each is a fault (CPUFault) that maps it, until the buffer goes to a device again, which takes the pages away (drivers/staging/ion at 56a7c185).
+	Track bool
+	// Defer lets a worker thread perform the operation. The hand-over is complete when that has happened: the device's start, or the CPU's access, waits for it (PowerVR services).
+	Defer bool
+	// Force, at Allocate, cleans and invalidates the new buffer although it is cached, so that no old dirty line can fall on what a device will write (ION_FLAG_SYNC_FORCE, 7e825b8e).
+	Force bool
 }
 
 // A Policy decides about maintenance. It may keep state of its own but must be deterministic.
 type Policy interface{ Decide(q *Question) Answer }
+
+// A Starter is a policy that wants to work before the first allocation, for example to measure what the operations take. Start is called once, on the thread that sets the application up, and what it
+// does costs that thread's time.
+type Starter interface {
+	Start(t *cpu.Thread, api *API)
+}
+
+// A Seer is a policy that sees the truth: the optimal yardstick alone. See is called once, when the API is made.
+type Seer interface{ See(Truth) }
 
 // Buffer is memory that takes part in DMA.
 type Buffer struct {
@@ -80,6 +137,8 @@ type Buffer struct {
 	Runs   []memory.Run // one a scatter-gather entry
 	// Coherent memory (dma_alloc_coherent) is never cached by the CPU: syncs do nothing, as in the kernel.
 	Coherent bool
+	// Exporter is the name of who allocated it, for the policy.
+	Exporter string
 }
 
 // NewBuffer describes a region for DMA.
@@ -113,11 +172,29 @@ type API struct {
 
 // New returns the DMA API of a machine with the given coherence profile and policy. tracer may be nil.
 func New(core *cpu.Core, p Profile, policy Policy, tracer Tracer) *API {
+	if s, ok := policy.(Seer); ok {
+		s.See(Truth{core})
+	}
 	return &API{Core: core, profile: p, policy: policy, tracer: tracer}
+}
+
+// Start lets a policy that is a Starter work before the first allocation.
+func (a *API) Start(t *cpu.Thread) {
+	if s, ok := a.policy.(Starter); ok {
+		old := t.Enter(cpu.Driver)
+		s.Start(t, a)
+		t.Leave(old)
+	}
 }
 
 // Policy returns the policy in force.
 func (a *API) Policy() Policy { return a.policy }
+
+// HasOuter tells whether the chip has an outer cache.
+func (a *API) HasOuter() bool {
+	c := a.Core.Caches()
+	return c.Inner() < c.Levels()
+}
 
 // Ask puts a question that is not a hand-over.
 func (a *API) Ask(q *Question) Answer { return a.policy.Decide(q) }
@@ -146,7 +223,8 @@ func (a *API) handover(t *cpu.Thread, b *Buffer, device string, e Event, dir Dir
 	var ans Answer
 	if !b.Coherent {
 		q := Question{
-			Event: e, Buffer: b.Name, Index: b.Index, Bytes: int(b.Region.Bytes), Segments: len(b.Runs), Device: device, Direction: dir, Default: op,
+			Event: e, Buffer: b.Name, Index: b.Index, Bytes: int(b.Region.Bytes), Segments: len(b.Runs), Device: device, Direction: dir,
+			Length: int(b.Region.Bytes), Contiguous: len(b.Runs) == 1, Exporter: b.Exporter, HasOuter: a.HasOuter(), Default: op,
 		}
 		ans = a.policy.Decide(&q)
 		a.perform(t, b, ans, e == ToCPUHandover || e == UnmapDevice)
@@ -158,22 +236,48 @@ func (a *API) handover(t *cpu.Thread, b *Buffer, device string, e Event, dir Dir
 	}
 }
 
-// perform carries out an answer. Outer caches come after the inner ones on the way to the device, and before them on the way back (outer_inv_range in __dma_page_dev_to_cpu).
+// perform carries out an answer. Outer caches come after the inner ones on the way to the device, and before them on the way back (outer_inv_range in __dma_page_dev_to_cpu). Where one of the two is
+// treated as a whole and the other by range, the order is the same.
 func (a *API) perform(t *cpu.Thread, b *Buffer, ans Answer, toCPU bool) {
-	pass := cpu.Pass{Op: ans.Op.cacheOp(), Edge: a.profile.Edge, AllColours: a.profile.AllColours, OuterFirst: toCPU}
-	switch {
-	case ans.Op == Nothing:
-	case ans.Extent == Whole:
-		t.MaintainAll([]*memory.Region{b.Region})
-		t.MaintainAllOuter([]*memory.Region{b.Region})
-	case ans.Extent == Partial:
-		var runs []memory.Run
+	if ans.Op == Nothing {
+		return
+	}
+	runs := b.Runs
+	if ans.Extent == Partial {
+		runs = nil
 		for _, s := range ans.Spans {
 			runs = append(runs, b.Region.RunsOf(s.Offset, s.Bytes)...)
 		}
+	}
+	pass := cpu.Pass{Op: ans.Op.cacheOp(), Edge: a.profile.Edge, AllColours: a.profile.AllColours, OuterFirst: toCPU}
+	handed := []*memory.Region{b.Region}
+	inner := func() {
+		if ans.Extent == Whole {
+			t.MaintainAll(handed)
+			return
+		}
+		pass.Reach = cpu.InnerOnly
 		t.MaintainRange(pass, runs)
+	}
+	outer := func() {
+		if ans.Outer == OuterWhole || ans.Outer == OuterSame && ans.Extent == Whole {
+			t.MaintainAllOuter(handed)
+			return
+		}
+		pass.Reach = cpu.OuterOnly
+		t.MaintainRange(pass, runs)
+	}
+	switch {
+	case !a.HasOuter():
+		inner()
+	case ans.Extent != Whole && ans.Outer != OuterWhole:
+		t.MaintainRange(pass, runs) // both, run by run
+	case toCPU && ans.Extent != Whole:
+		outer()
+		inner()
 	default:
-		t.MaintainRange(pass, b.Runs)
+		inner()
+		outer()
 	}
 }
 

@@ -126,6 +126,7 @@ func (a *Allocator) Allocate(t *cpu.Thread, r Request) (*Buffer, error) {
 	defer t.Leave(old)
 	q := dmaapi.Question{
 		Event: dmaapi.Allocate, Buffer: r.Name, Index: r.Index, Bytes: int(r.Bytes), Direction: r.Direction, Attr: r.Attr, Device: r.Owner,
+		Length: int(r.Bytes), Contiguous: r.Contiguous || r.Exporter.Contiguous(), Exporter: string(r.Exporter), HasOuter: a.api.HasOuter(),
 	}
 	attr := r.Attr
 	streaming := r.Exporter == SystemHeap || r.Exporter == VB2SG || r.Attr == cpu.Cached || r.Attr == cpu.WriteThrough
@@ -149,6 +150,7 @@ func (a *Allocator) Allocate(t *cpu.Thread, r Request) (*Buffer, error) {
 		Buffer:   dmaapi.NewBuffer(r.Name, r.Index, region, !streaming),
 		Exporter: r.Exporter, Attr: attr, Direction: r.Direction, Owner: r.Owner, alloc: a,
 	}
+	b.Buffer.Exporter = string(r.Exporter)
 	a.api.Clear(t, b.Buffer)
 	a.buffers = append(a.buffers, b)
 	return b, nil

@@ -248,6 +248,7 @@ func (g *Graph) Reset() {
 
 // setup allocates the buffers, maps them for every device, and starts the stages.
 func (g *Graph) setup(t *cpu.Thread) error {
+	g.api.Start(t)
 	for _, st := range g.stages {
 		if err := st.openDevice(t); err != nil {
 			return fmt.Errorf("stage %s: %w", st.cfg.Name, err)
