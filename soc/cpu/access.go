@@ -28,7 +28,7 @@ func (t *Thread) Access(m *Mapping, off, n int, how Touch) {
 	for n > 0 {
 		part := min(n, c.lines-off%c.lines)
 		c.sync()
-		c.translate(m, off)
+		t.translate(m, off, how.Write)
 		accesses := int64((part + how.Width - 1) / how.Width)
 		c.chargeCycles(accesses*int64(c.cfg.AccessCycles) + how.Compute.Cycles(int64(part)))
 		a := m.at(off)
@@ -45,10 +45,14 @@ func (t *Thread) Access(m *Mapping, off, n int, how Touch) {
 			c.read(a, part, m.Private)
 		case m.Attr == WriteThrough:
 			c.writeThrough(a, part)
+		case m.Attr == StronglyOrdered && how.Write:
+			c.writeOrdered(bus.Phys(a.Physical), part, how.Width)
+		case m.Attr == StronglyOrdered:
+			c.readUncached(bus.Phys(a.Physical), part, how.Width)
 		case how.Write:
 			c.combine(bus.Phys(a.Physical), part, memory.StampOf(c.l, c.master))
 		default:
-			c.readUncached(bus.Phys(a.Physical), part, how.Width, accesses)
+			c.readUncached(bus.Phys(a.Physical), part, how.Width*c.cfg.NCOutstanding)
 		}
 		off += part
 		n -= part
@@ -253,12 +257,11 @@ func (c *Core) writeThrough(a cachemodel.Address, n int) {
 	c.combine(pa, n, stamp)
 }
 
-// readUncached is one line's worth of loads from non-cacheable memory: each access, or as many as may be in flight at once, waits for the bus.
-func (c *Core) readUncached(pa bus.Phys, n, width int, accesses int64) {
+// readUncached is one line's worth of loads from non-cacheable memory: each access, or as many as may be in flight at once, batch bytes, waits for the bus.
+func (c *Core) readUncached(pa bus.Phys, n, batch int) {
 	line := pa &^ bus.Phys(c.lines-1)
 	c.completeFills()
 	c.drainLine(line)
-	batch := width * c.cfg.NCOutstanding
 	for n > 0 {
 		part := min(n, batch)
 		c.stats.NCReads++
@@ -271,6 +274,20 @@ func (c *Core) readUncached(pa bus.Phys, n, width int, accesses int64) {
 	}
 	if c.reader.stamp != c.mem.Newest(line) {
 		c.mem.CPURead(line, c.reader.stamp, c.master, c.l)
+	}
+}
+
+// writeOrdered is one line's worth of stores to strongly ordered memory: each waits until memory has it.
+func (c *Core) writeOrdered(pa bus.Phys, n, width int) {
+	c.completeFills()
+	for n > 0 {
+		part := min(n, width)
+		stamp := memory.StampOf(c.l, c.master)
+		c.mem.CPUWrite(pa, stamp)
+		c.post(pa, part, stamp)
+		c.drainPosted()
+		pa += bus.Phys(part)
+		n -= part
 	}
 }
 

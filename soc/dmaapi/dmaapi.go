@@ -1,133 +1,10 @@
 package dmaapi
 
 import (
-	"fmt"
-
-	"socsim/cachemodel"
 	"socsim/sim"
 	"socsim/soc/cpu"
 	"socsim/soc/memory"
 )
-
-// Event is a moment at which a policy is asked.
-type Event uint8
-
-// The events. Allocate and MapCPU choose how the CPU sees the buffer; UnmapCPU and Free tell that this is over; the others choose cache maintenance.
-const (
-	Allocate         Event = iota // the exporter allocates the buffer
-	MapCPU                        // a CPU mapping is created
-	UnmapCPU                      // a CPU mapping is removed
-	Free                          // the exporter frees the buffer
-	MapDevice                     // an attachment is mapped for its device
-	UnmapDevice                   // it is unmapped
-	ToDeviceHandover              // ownership passes to the device: sync for device
-	ToCPUHandover                 // ownership passes to the CPU: sync for CPU
-	CPUFault                      // the CPU touches a page of a tracked mapping for the first time
-	Batch                         // several buffers are handed over in one submission
-)
-
-func (e Event) String() string {
-	names := [...]string{"allocate", "map-cpu", "unmap-cpu", "free", "map-device", "unmap-device", "to-device", "to-cpu", "cpu-fault", "batch"}
-	if int(e) < len(names) {
-		return names[e]
-	}
-	return fmt.Sprintf("event(%d)", uint8(e))
-}
-
-// Hints are what a caller says about a hand-over: the V4L2 buffer flags of the QBUF it belongs to, and the attributes of the DMA call.
-type Hints uint8
-
-// The hints.
-const (
-	NoCacheClean      Hints = 1 << iota // V4L2_BUF_FLAG_NO_CACHE_CLEAN: the CPU did not write
-	NoCacheInvalidate                   // V4L2_BUF_FLAG_NO_CACHE_INVALIDATE: the CPU will not read
-	SkipCPUSync                         // DMA_ATTR_SKIP_CPU_SYNC
-)
-
-// Has tells whether all of some hints are given.
-func (h Hints) Has(x Hints) bool { return h&x == x }
-
-// Question is what a policy sees: what a real driver could see, and nothing of the model's truth.
-type Question struct {
-	Event     Event
-	Buffer    string // name of the buffer
-	Index     int    // which of the buffers of that name
-	Bytes     int
-	Segments  int // scatter-gather entries
-	Device    string
-	Direction Direction
-	// Offset and Length are the part of the buffer that is handed over; 0 and Bytes unless the call was for a part. For CPUFault they are the page's.
-	Offset, Length int
-	// Attr is the CPU attribute asked for (Allocate, MapCPU).
-	Attr cpu.Attr
-	// Page is the index of the page touched, and Write tells a store from a load (CPUFault).
-	Page  int
-	Write bool
-	// Buffers and TotalBytes are the size of the submission (Batch).
-	Buffers, TotalBytes int
-	Hints               Hints
-	// Contiguous tells that the buffer is one run of physical memory.
-	Contiguous bool
-	Exporter   string
-	// HasOuter tells that the chip has an outer cache, which is maintained apart.
-	HasOuter bool
-	// Default is what the coherence profile does by range at this event. The V4L2 flags do not change it: to honour them is the policy's business. SkipCPUSync makes it Nothing.
-	Default Operation
-}
-
-// Extent is how much of the cache an operation covers.
-type Extent uint8
-
-// The extents.
-const (
-	ByRange Extent = iota // the lines of what is handed over, by address
-	Whole                 // the whole cache, by set and way, cleaned and invalidated
-	Partial               // the spans of the answer, by address
-)
-
-// OuterExtent is how much of the outer caches an operation covers, where the chip has any.
-type OuterExtent uint8
-
-// The outer extents.
-const (
-	OuterSame    OuterExtent = iota // as much as of the inner ones
-	OuterByRange                    // the lines of what is handed over, by physical address
-	OuterWhole                      // the whole cache by way, cleaned and invalidated
-)
-
-// Span is a part of a buffer.
-type Span struct{ Offset, Bytes int }
-
-// Answer is what a policy decides. The zero Answer does nothing and keeps the attribute asked for.
-type Answer struct {
-	// Attr overrides the CPU attribute at Allocate and MapCPU if not empty.
-	Attr cpu.Attr
-	// Op is the operation to perform.
-	Op     Operation
-	Extent Extent
-	// Outer is the extent in the outer caches (nvmap chooses the two by thresholds of their own).
-	Outer OuterExtent
-	// Spans are the parts that a Partial operation covers, offsets from the start of the buffer.
-	Spans []Span
-	// Track, at MapCPU, maps no pages: the first touch of each is a fault (CPUFault) that maps it, until the buffer goes to a device again, which takes the pages away (drivers/staging/ion at 56a7c185).
-	Track bool
-	// Defer lets a worker thread perform the operation. The hand-over is complete when that has happened: the device's start, or the CPU's access, waits for it (PowerVR services).
-	Defer bool
-	// Force, at Allocate, cleans and invalidates the new buffer although it is cached, so that no old dirty line can fall on what a device will write (ION_FLAG_SYNC_FORCE, 7e825b8e).
-	Force bool
-}
-
-// A Policy decides about maintenance. It may keep state of its own but must be deterministic.
-type Policy interface{ Decide(q *Question) Answer }
-
-// A Starter is a policy that wants to work before the first allocation, for example to measure what the operations take. Start is called once, on the thread that sets the application up, and what it
-// does costs that thread's time.
-type Starter interface {
-	Start(t *cpu.Thread, api *API)
-}
-
-// A Seer is a policy that sees the truth: the optimal yardstick alone. See is called once, when the API is made.
-type Seer interface{ See(Truth) }
 
 // Buffer is memory that takes part in DMA.
 type Buffer struct {
@@ -135,23 +12,36 @@ type Buffer struct {
 	Index  int
 	Region *memory.Region
 	Runs   []memory.Run // one a scatter-gather entry
-	// Coherent memory (dma_alloc_coherent) is never cached by the CPU: syncs do nothing, as in the kernel.
-	Coherent bool
+	// Kind is how it was allocated. Coherent memory is never cached by the CPU: syncs do nothing, as in the kernel.
+	Kind Kind
 	// Exporter is the name of who allocated it, for the policy.
 	Exporter string
+
+	mappings []mapping // of devices
+	shared   bool      // that two devices own it has been noted
+	tracked  []*cpu.Mapping
+	pending  int                   // operations that a worker thread has not done yet
+	then     []func(t *cpu.Thread) // what waits for them
 }
 
-// NewBuffer describes a region for DMA.
+// NewBuffer describes a region for DMA, coherent or streaming.
 func NewBuffer(name string, index int, r *memory.Region, coherent bool) *Buffer {
-	return &Buffer{Name: name, Index: index, Region: r, Runs: r.Runs(), Coherent: coherent}
+	k := Streaming
+	if coherent {
+		k = Coherent
+	}
+	return &Buffer{Name: name, Index: index, Region: r, Runs: r.Runs(), Kind: k}
 }
+
+// Bytes returns its size.
+func (b *Buffer) Bytes() int { return int(b.Region.Bytes) }
 
 // A Tracer is told about every hand-over, for blame. It must not change the model.
 type Tracer interface {
 	Handover(h Handover)
 }
 
-// Handover is one sync call and what came of it.
+// Handover is one sync call and what came of it, when it was complete.
 type Handover struct {
 	At        sim.Time
 	Buffer    *Buffer
@@ -162,12 +52,39 @@ type Handover struct {
 	Answer    Answer
 }
 
+// Call is one call of the streaming API.
+type Call struct {
+	Event     Event // MapDevice, UnmapDevice, ToDeviceHandover or ToCPUHandover
+	Buffer    *Buffer
+	Device    string
+	Direction Direction
+	// Offset and Length are the part that is synced (dma_sync_single_range_for_cpu and its like); a Length of 0 is the whole buffer.
+	Offset, Length int
+	Hints          Hints
+}
+
+// toCPU tells whether the call gives the buffer to the CPU.
+func (c *Call) toCPU() bool { return c.Event == ToCPUHandover || c.Event == UnmapDevice }
+
+// runs returns the physical memory that the call is about.
+func (c *Call) runs() []memory.Run {
+	if c.Offset == 0 && c.Length == c.Buffer.Bytes() {
+		return c.Buffer.Runs
+	}
+	return c.Buffer.Region.RunsOf(c.Offset, c.Length)
+}
+
 // API carries out syncs on a core.
 type API struct {
-	Core    *cpu.Core
-	profile Profile
-	policy  Policy
-	tracer  Tracer
+	Core     *cpu.Core
+	profile  Profile
+	policy   Policy
+	tracer   Tracer
+	debugger Debugger
+	queue    []job // for the worker thread
+	started  bool  // there is one
+	work     cpu.WaitQueue
+	done     cpu.WaitQueue
 }
 
 // New returns the DMA API of a machine with the given coherence profile and policy. tracer may be nil.
@@ -199,94 +116,108 @@ func (a *API) HasOuter() bool {
 // Ask puts a question that is not a hand-over.
 func (a *API) Ask(q *Question) Answer { return a.policy.Decide(q) }
 
+// Question is what a driver knows of a buffer, to be completed for an event and put with Ask.
+func (a *API) Question(e Event, b *Buffer) Question {
+	return Question{
+		Event: e, Buffer: b.Name, Index: b.Index, Bytes: b.Bytes(), Segments: len(b.Runs), Length: b.Bytes(),
+		Contiguous: len(b.Runs) == 1, Exporter: b.Exporter, HasOuter: a.HasOuter(),
+	}
+}
+
 // SyncForDevice gives the buffer to the device (dma_sync_sg_for_device).
 func (a *API) SyncForDevice(t *cpu.Thread, b *Buffer, device string, dir Direction) {
-	a.handover(t, b, device, ToDeviceHandover, dir, a.profile.ForDevice[dir])
+	a.Do(t, Call{Event: ToDeviceHandover, Buffer: b, Device: device, Direction: dir})
 }
 
 // SyncForCPU gives the buffer to the CPU (dma_sync_sg_for_cpu).
 func (a *API) SyncForCPU(t *cpu.Thread, b *Buffer, device string, dir Direction) {
-	a.handover(t, b, device, ToCPUHandover, dir, a.profile.ForCPU[dir])
+	a.Do(t, Call{Event: ToCPUHandover, Buffer: b, Device: device, Direction: dir})
 }
 
 // Map maps the buffer for the device, which hands it over (dma_map_sg).
 func (a *API) Map(t *cpu.Thread, b *Buffer, device string, dir Direction) {
-	a.handover(t, b, device, MapDevice, dir, a.profile.ForDevice[dir])
+	a.Do(t, Call{Event: MapDevice, Buffer: b, Device: device, Direction: dir})
 }
 
 // Unmap ends the mapping, which hands the buffer back (dma_unmap_sg).
 func (a *API) Unmap(t *cpu.Thread, b *Buffer, device string, dir Direction) {
-	a.handover(t, b, device, UnmapDevice, dir, a.profile.ForCPU[dir])
+	a.Do(t, Call{Event: UnmapDevice, Buffer: b, Device: device, Direction: dir})
 }
 
-func (a *API) handover(t *cpu.Thread, b *Buffer, device string, e Event, dir Direction, op Operation) {
+// Do carries out a call: it asks the policy and does what that decides, at once or on the worker thread. Coherent memory needs nothing and nobody is asked.
+func (a *API) Do(t *cpu.Thread, c Call) {
+	if c.Length == 0 {
+		c.Length = c.Buffer.Bytes() - c.Offset
+	}
+	a.pass(t, &c)
+	if c.Offset < 0 || c.Length <= 0 || c.Offset+c.Length > c.Buffer.Bytes() {
+		return // there is nothing that belongs to the buffer
+	}
+	op := a.operation(&c)
 	var ans Answer
-	if !b.Coherent {
-		q := Question{
-			Event: e, Buffer: b.Name, Index: b.Index, Bytes: int(b.Region.Bytes), Segments: len(b.Runs), Device: device, Direction: dir,
-			Length: int(b.Region.Bytes), Contiguous: len(b.Runs) == 1, Exporter: b.Exporter, HasOuter: a.HasOuter(), Default: op,
-		}
+	if !c.Buffer.Kind.Coherent() {
+		q := a.Question(c.Event, c.Buffer)
+		q.Device, q.Direction, q.Offset, q.Length, q.Hints, q.Default = c.Device, c.Direction, c.Offset, c.Length, c.Hints, op
 		ans = a.policy.Decide(&q)
-		a.perform(t, b, ans, e == ToCPUHandover || e == UnmapDevice)
 	}
-	if a.tracer != nil {
-		a.tracer.Handover(Handover{
-			At: t.Now(), Buffer: b, Device: device, Event: e, Direction: dir, Default: op, Answer: ans,
-		})
+	a.carryOut(t, job{c, op, ans})
+}
+
+// operation is what the profile does at a call.
+func (a *API) operation(c *Call) Operation {
+	switch {
+	case c.Hints.Has(SkipCPUSync):
+		return Nothing
+	case c.toCPU():
+		return a.profile.ForCPU[c.Direction]
+	default:
+		return a.profile.ForDevice[c.Direction]
 	}
 }
 
-// perform carries out an answer. Outer caches come after the inner ones on the way to the device, and before them on the way back (outer_inv_range in __dma_page_dev_to_cpu). Where one of the two is
-// treated as a whole and the other by range, the order is the same.
-func (a *API) perform(t *cpu.Thread, b *Buffer, ans Answer, toCPU bool) {
-	if ans.Op == Nothing {
+// Batch hands several buffers over in one submission. The policy is asked about them all first (drivers/gpu/msm/kgsl.c sums up the sizes of a batch): if it answers an operation on the whole cache,
+// that is done once and the buffers' own hand-overs do nothing; otherwise each buffer is asked about by itself.
+func (a *API) Batch(t *cpu.Thread, calls []Call) {
+	q := Question{Event: Batch, HasOuter: a.HasOuter()}
+	var handed []*memory.Region
+	for i := range calls {
+		c := &calls[i]
+		if c.Buffer.Kind.Coherent() {
+			continue
+		}
+		if op := a.operation(c); op > q.Default {
+			q.Default = op
+		}
+		q.Device, q.Direction = c.Device, c.Direction
+		q.Buffers++
+		q.Segments += len(c.Buffer.Runs)
+		q.TotalBytes += c.Buffer.Bytes()
+		handed = append(handed, c.Buffer.Region)
+	}
+	var ans Answer
+	if q.Buffers > 0 {
+		q.Bytes, q.Length = q.TotalBytes, q.TotalBytes
+		ans = a.policy.Decide(&q)
+	}
+	if ans.Op == Nothing || ans.Extent != Whole {
+		for _, c := range calls {
+			a.Do(t, c)
+		}
 		return
 	}
-	runs := b.Runs
-	if ans.Extent == Partial {
-		runs = nil
-		for _, s := range ans.Spans {
-			runs = append(runs, b.Region.RunsOf(s.Offset, s.Bytes)...)
+	t.MaintainAll(handed)
+	if ans.Outer != OuterByRange {
+		t.MaintainAllOuter(handed)
+	}
+	for _, c := range calls {
+		c.Length = c.Buffer.Bytes()
+		a.pass(t, &c)
+		if ans.Outer == OuterByRange && a.HasOuter() && !c.Buffer.Kind.Coherent() {
+			p := a.rangePass(ans.Op, c.toCPU())
+			p.Reach = cpu.OuterOnly
+			t.MaintainRange(p, c.Buffer.Runs)
 		}
+		a.zap(t, &c)
+		a.told(t, job{c, a.operation(&c), ans})
 	}
-	pass := cpu.Pass{Op: ans.Op.cacheOp(), Edge: a.profile.Edge, AllColours: a.profile.AllColours, OuterFirst: toCPU}
-	handed := []*memory.Region{b.Region}
-	inner := func() {
-		if ans.Extent == Whole {
-			t.MaintainAll(handed)
-			return
-		}
-		pass.Reach = cpu.InnerOnly
-		t.MaintainRange(pass, runs)
-	}
-	outer := func() {
-		if ans.Outer == OuterWhole || ans.Outer == OuterSame && ans.Extent == Whole {
-			t.MaintainAllOuter(handed)
-			return
-		}
-		pass.Reach = cpu.OuterOnly
-		t.MaintainRange(pass, runs)
-	}
-	switch {
-	case !a.HasOuter():
-		inner()
-	case ans.Extent != Whole && ans.Outer != OuterWhole:
-		t.MaintainRange(pass, runs) // both, run by run
-	case toCPU && ans.Extent != Whole:
-		outer()
-		inner()
-	default:
-		inner()
-		outer()
-	}
-}
-
-// Clear zeroes newly allocated memory through the kernel's linear map, and for coherent memory cleans and invalidates it, as the kernel does once at allocation.
-func (a *API) Clear(t *cpu.Thread, b *Buffer) {
-	old := t.Enter(cpu.Driver)
-	t.Access(a.Core.KernelMap(b.Region), 0, int(b.Region.Bytes), cpu.Touch{Write: true, Width: 8})
-	if b.Coherent {
-		t.MaintainRange(cpu.Pass{Op: cachemodel.CleanInvalidate, Edge: a.profile.Edge, AllColours: a.profile.AllColours}, b.Runs)
-	}
-	t.Leave(old)
 }

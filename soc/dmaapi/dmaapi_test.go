@@ -184,7 +184,7 @@ func TestCoherentMemoryLeavesTheCacheWhenItIsCleared(t *testing.T) {
 		region := r.scattered(64 << 10)
 		r.run(func(th *cpu.Thread) {
 			th.Access(r.Core.KernelMap(region), 0, 64<<10, cpu.Touch{Width: 8})
-			r.api.Clear(th, NewBuffer("buffer", 0, region, coherent))
+			r.api.Clear(th, NewBuffer("buffer", 0, region, coherent), false)
 		})
 		resident := 0
 		for off := 0; off < 64<<10; off += 64 {
@@ -209,7 +209,7 @@ func TestTheProfilesAreListed(t *testing.T) {
 			t.Errorf("%s: %+v", n, p)
 		}
 	}
-	if _, ok := ProfileByName("armv6"); ok {
+	if _, ok := ProfileByName("armv99"); ok {
 		t.Error("a profile that is not there was found")
 	}
 }

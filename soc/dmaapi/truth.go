@@ -16,11 +16,11 @@ type Truth struct{ core *cpu.Core }
 // Dirty returns the lines of the runs that the CPU's side holds dirty: in a cache, or on their way to memory in a buffer. They are in ascending order, joined where they touch.
 func (t Truth) Dirty(runs []memory.Run) []memory.Run {
 	mem := t.core.Memory()
-	lines := t.cached(runs, func(l cachemodel.Line) bool { return l.Dirty != 0 })
+	lines := t.cached(runs, func(_ int, l cachemodel.Line) bool { return l.Dirty != 0 })
 	size := bus.Phys(mem.LineBytes())
 	for _, r := range runs {
 		for pa := r.Addr &^ (size - 1); pa < r.Addr+bus.Phys(r.Bytes); pa += size {
-			if mem.InMemory(pa) != mem.Newest(pa) {
+			if !mem.Current(pa, mem.InMemory(pa)) {
 				lines = append(lines, pa)
 			}
 		}
@@ -28,15 +28,22 @@ func (t Truth) Dirty(runs []memory.Run) []memory.Run {
 	return joined(lines, size)
 }
 
-// Stale returns the lines of the runs of which a cache holds a copy that is not the newest. They are in ascending order, joined where they touch.
+// Stale returns the lines of the runs of which the caches hold a copy that the CPU can hit and that is not the newest: one behind a newer copy, nearer the core, does not count. They are in ascending
+// order, joined where they touch.
 func (t Truth) Stale(runs []memory.Run) []memory.Run {
 	mem := t.core.Memory()
-	lines := t.cached(runs, func(l cachemodel.Line) bool { return memory.Stamp(l.Version) != mem.Newest(bus.Phys(l.Physical)) })
+	lines := t.cached(runs, func(level int, l cachemodel.Line) bool {
+		v := l.Version
+		if nearer, _, nv := t.core.Caches().Probe(cachemodel.At(l.Physical)); nearer < level {
+			v = nv
+		}
+		return !mem.Current(bus.Phys(l.Physical), memory.Stamp(v))
+	})
 	return joined(lines, bus.Phys(mem.LineBytes()))
 }
 
 // cached returns the lines of the runs of which some copy in some level is wanted.
-func (t Truth) cached(runs []memory.Run, want func(cachemodel.Line) bool) []bus.Phys {
+func (t Truth) cached(runs []memory.Run, want func(level int, l cachemodel.Line) bool) []bus.Phys {
 	sorted := slices.Clone(runs)
 	slices.SortFunc(sorted, func(a, b memory.Run) int { return int(int64(a.Addr) - int64(b.Addr)) })
 	size := bus.Phys(t.core.Memory().LineBytes())
@@ -52,7 +59,7 @@ func (t Truth) cached(runs []memory.Run, want func(cachemodel.Line) bool) []bus.
 				}
 				return 1
 			})
-			if i < len(sorted) && sorted[i].Addr < pa+size && want(l) {
+			if i < len(sorted) && sorted[i].Addr < pa+size && want(level, l) {
 				lines = append(lines, pa)
 			}
 		})

@@ -15,6 +15,7 @@ package dmabuf
 
 import (
 	"fmt"
+	"slices"
 
 	"socsim/sim/bus"
 	"socsim/soc/cpu"
@@ -129,10 +130,15 @@ func (a *Allocator) Allocate(t *cpu.Thread, r Request) (*Buffer, error) {
 		Length: int(r.Bytes), Contiguous: r.Contiguous || r.Exporter.Contiguous(), Exporter: string(r.Exporter), HasOuter: a.api.HasOuter(),
 	}
 	attr := r.Attr
-	streaming := r.Exporter == SystemHeap || r.Exporter == VB2SG || r.Attr == cpu.Cached || r.Attr == cpu.WriteThrough
-	if ans := a.api.Ask(&q); ans.Attr != "" {
+	pages := r.Exporter == SystemHeap || r.Exporter == VB2SG
+	kind := dmaapi.Streaming // pages are, whatever the mapping asked for
+	if !pages {
+		kind = dmaapi.KindOf(attr, pages)
+	}
+	ans := a.api.Ask(&q)
+	if ans.Attr != "" {
 		attr = ans.Attr
-		streaming = attr == cpu.Cached || attr == cpu.WriteThrough
+		kind = dmaapi.KindOf(attr, pages)
 	}
 	name := fmt.Sprintf("%s#%d", r.Name, r.Index)
 	mem := a.api.Core.Memory()
@@ -147,11 +153,11 @@ func (a *Allocator) Allocate(t *cpu.Thread, r Request) (*Buffer, error) {
 		return nil, err
 	}
 	b := &Buffer{
-		Buffer:   dmaapi.NewBuffer(r.Name, r.Index, region, !streaming),
+		Buffer:   dmaapi.NewBuffer(r.Name, r.Index, region, false),
 		Exporter: r.Exporter, Attr: attr, Direction: r.Direction, Owner: r.Owner, alloc: a,
 	}
-	b.Buffer.Exporter = string(r.Exporter)
-	a.api.Clear(t, b.Buffer)
+	b.Buffer.Exporter, b.Kind = string(r.Exporter), kind
+	a.api.Clear(t, b.Buffer, ans.Force)
 	a.buffers = append(a.buffers, b)
 	return b, nil
 }
@@ -176,10 +182,17 @@ func (at *Attachment) Map(t *cpu.Thread) (bus.Addr, error) {
 	}
 	at.Addr, at.mapped = addr, true
 	at.Buffer.alloc.stats.Maps++
-	if !at.queueOwn() {
-		at.Buffer.alloc.api.Map(t, at.Buffer.Buffer, at.Importer.DeviceName(), at.Direction)
-	}
+	at.Buffer.alloc.api.Do(t, at.call(dmaapi.MapDevice))
 	return addr, nil
+}
+
+// call is a call of the DMA API for the attachment.
+func (at *Attachment) call(e dmaapi.Event) dmaapi.Call {
+	c := dmaapi.Call{Event: e, Buffer: at.Buffer.Buffer, Device: at.Importer.DeviceName(), Direction: at.Direction}
+	if at.queueOwn() {
+		c.Direction, c.Hints = at.Buffer.Direction, dmaapi.SkipCPUSync
+	}
+	return c
 }
 
 // queueOwn tells whether this is the exporting queue's own mapping, which videobuf2 makes and ends with DMA_ATTR_SKIP_CPU_SYNC.
@@ -196,27 +209,38 @@ func (at *Attachment) Unmap(t *cpu.Thread) error {
 	defer t.Leave(old)
 	at.mapped = false
 	at.Buffer.alloc.stats.Unmaps++
-	if !at.queueOwn() {
-		at.Buffer.alloc.api.Unmap(t, at.Buffer.Buffer, at.Importer.DeviceName(), at.Direction)
-	}
+	api := at.Buffer.alloc.api
+	api.Do(t, at.call(dmaapi.UnmapDevice))
+	api.Wait(t, at.Buffer.Buffer)
 	return at.Importer.UnmapBuffer(t, at.Buffer, at.Addr)
 }
 
-// Use notes that the device worked on the buffer through this attachment.
-func (at *Attachment) Use() { at.used = true }
+// Ready waits until a hand-over to the device that a worker thread does is complete. A driver calls it before it starts the device.
+func (at *Attachment) Ready(t *cpu.Thread) { at.Buffer.alloc.api.Wait(t, at.Buffer.Buffer) }
+
+// Use notes that the device begins to work on the buffer through this attachment.
+func (at *Attachment) Use(t *cpu.Thread) {
+	at.used = true
+	at.Buffer.alloc.api.DeviceAccess(t.Now(), at.Buffer.Buffer, at.Importer.DeviceName(), at.Direction != dmaapi.ToDevice)
+}
 
 // MapUser maps the buffer into user space with its attribute.
 func (b *Buffer) MapUser(t *cpu.Thread) (*cpu.Mapping, error) {
 	if b.mapping != nil {
 		return b.mapping, nil
 	}
-	q := dmaapi.Question{Event: dmaapi.MapCPU, Buffer: b.Name, Index: b.Index, Bytes: int(b.Region.Bytes), Attr: b.Attr}
 	attr := b.Attr
-	if ans := b.alloc.api.Ask(&q); ans.Attr != "" {
+	ans := b.ask(dmaapi.MapCPU)
+	if ans.Attr != "" {
 		attr = ans.Attr
 	}
 	if attr == cpu.NoMapping {
 		return nil, fmt.Errorf("mapping %s for the CPU: it was allocated without a CPU mapping (cpu_mapping: none)", b.Region.Name)
+	}
+	if ans.Track && !b.Kind.Coherent() {
+		m, err := b.alloc.api.MapTracked(b.Region.Name, b.Buffer, attr)
+		b.mapping = m
+		return m, err
 	}
 	m, err := b.alloc.api.Core.Map(b.Region.Name, b.Region, attr)
 	if err != nil {
@@ -227,11 +251,53 @@ func (b *Buffer) MapUser(t *cpu.Thread) (*cpu.Mapping, error) {
 	return m, nil
 }
 
+// ask puts a question about the buffer that is not a hand-over.
+func (b *Buffer) ask(e dmaapi.Event) dmaapi.Answer {
+	q := b.alloc.api.Question(e, b.Buffer)
+	q.Attr, q.Direction, q.Device = b.Attr, b.Direction, b.Owner
+	return b.alloc.api.Ask(&q)
+}
+
+// UnmapUser removes the user mapping, if there is one.
+func (b *Buffer) UnmapUser(t *cpu.Thread) {
+	if b.mapping == nil {
+		return
+	}
+	old := t.Enter(cpu.Driver)
+	b.ask(dmaapi.UnmapCPU)
+	b.Untrack(b.mapping)
+	b.alloc.api.Core.Unmap(b.mapping)
+	b.mapping = nil
+	t.Leave(old)
+}
+
+// Free gives the memory back. The buffer must not be mapped for a device any more.
+func (b *Buffer) Free(t *cpu.Thread) error {
+	for _, at := range b.attachments {
+		if at.mapped {
+			return fmt.Errorf("freeing %s: it is mapped for %s", b.Region.Name, at.Importer.DeviceName())
+		}
+	}
+	b.UnmapUser(t)
+	old := t.Enter(cpu.Driver)
+	b.ask(dmaapi.Free)
+	b.alloc.api.Core.Memory().Free(b.Region)
+	b.alloc.buffers = slices.DeleteFunc(b.alloc.buffers, func(x *Buffer) bool { return x == b })
+	t.Leave(old)
+	return nil
+}
+
+// CPUAccess checks that the CPU may touch the buffer now, at the beginning of an access.
+func (b *Buffer) CPUAccess(t *cpu.Thread, who string, write bool) {
+	b.alloc.api.CPUAccess(t.Now(), b.Buffer, who, write)
+}
+
 // BeginCPUAccess is DMA_BUF_IOCTL_SYNC with START: SYNC_READ is FromDevice, SYNC_WRITE is ToDevice, both is Bidirectional. As in the kernel the exporter's hook runs before the
 // implicit fences are waited for.
 func (b *Buffer) BeginCPUAccess(t *cpu.Thread, dir dmaapi.Direction) {
 	t.Syscall(func() {
 		b.cpuAccess(t, dir, b.alloc.api.SyncForCPU)
+		b.alloc.api.Wait(t, b.Buffer)
 		b.Resv.Wait(t, dir != dmaapi.FromDevice)
 	})
 }

@@ -33,7 +33,11 @@ func (r *rig) Decide(q *dmaapi.Question) dmaapi.Answer {
 	if q.Event == dmaapi.Allocate || q.Event == dmaapi.MapCPU {
 		return dmaapi.Answer{Attr: r.attr}
 	}
-	r.asked = append(r.asked, fmt.Sprintf("%v %v %s", q.Event, q.Direction, q.Device))
+	asked := fmt.Sprintf("%v %v %s", q.Event, q.Direction, q.Device)
+	if q.Hints.Has(dmaapi.SkipCPUSync) {
+		asked += fmt.Sprintf(", skip: %v", q.Default)
+	}
+	r.asked = append(r.asked, asked)
 	return dmaapi.Answer{Op: q.Default}
 }
 
@@ -186,7 +190,7 @@ func TestCoherentExportersSyncNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.expect(string(c.exporter))
-			equal(t, "coherent", b.Coherent, true)
+			equal(t, "coherent", b.Kind.Coherent(), true)
 		})
 	}
 }
@@ -197,7 +201,8 @@ func TestMappingHandsTheBufferOverExceptToItsQueue(t *testing.T) {
 		device       string
 		mapped, undo []string
 	}{
-		{VB2SG, "camera", nil, nil}, // the queue's own mapping is made with DMA_ATTR_SKIP_CPU_SYNC
+		// The queue's own mapping is made with DMA_ATTR_SKIP_CPU_SYNC, in the queue's direction.
+		{VB2SG, "camera", []string{"map-device FROM_DEVICE camera, skip: nothing"}, []string{"unmap-device FROM_DEVICE camera, skip: nothing"}},
 		{VB2SG, "gpu", []string{"map-device TO_DEVICE gpu"}, []string{"unmap-device TO_DEVICE gpu"}},
 		{SystemHeap, "camera", []string{"map-device TO_DEVICE camera"}, []string{"unmap-device TO_DEVICE camera"}},
 		{SystemHeap, "gpu", []string{"map-device TO_DEVICE gpu"}, []string{"unmap-device TO_DEVICE gpu"}},
@@ -282,7 +287,7 @@ func TestAMappingNobodyUsedIsCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 		equal(t, "with three", r.alloc.MappingsUnused(), 3)
-		gpu.Use()
+		gpu.Use(th)
 		equal(t, "the GPU used one", r.alloc.MappingsUnused(), 2)
 		th.Access(m, 0, 4, cpu.Touch{Width: 4})
 		equal(t, "the CPU used one", r.alloc.MappingsUnused(), 1)
@@ -315,7 +320,7 @@ func TestTheStrategyChoosesTheAttribute(t *testing.T) {
 			what := fmt.Sprintf("%s asked for %s, strategy %q: ", c.exporter, c.asked, c.chosen)
 			equal(t, what+"attribute", b.Attr, c.want)
 			equal(t, what+"mapping", m.Attr, c.want)
-			equal(t, what+"coherent", b.Coherent, c.coherent)
+			equal(t, what+"coherent", b.Kind.Coherent(), c.coherent)
 		})
 	}
 }
@@ -409,4 +414,29 @@ func TestIsQueueAndContiguousTellTheExportersApart(t *testing.T) {
 		equal(t, string(c.e)+" is contiguous", c.e.Contiguous(), c.contiguous)
 	}
 	equal(t, "listed", len(Exporter("").Values()), 4)
+}
+
+func TestFreeTellsTheStrategyAndGivesTheMemoryBack(t *testing.T) {
+	r := newRig(t)
+	r.run(func(th *cpu.Thread) {
+		before := r.Memory.FreeBytes()
+		b := r.buffer(th, VB2SG, cpu.Cached)
+		if _, err := b.MapUser(th); err != nil {
+			t.Fatal(err)
+		}
+		at := attach(t, th, b, "gpu", dmaapi.ToDevice)
+		if err := b.Free(th); err == nil || !strings.Contains(err.Error(), "it is mapped for gpu") {
+			t.Errorf("error %v", err)
+		}
+		if err := at.Unmap(th); err != nil {
+			t.Fatal(err)
+		}
+		r.asked = nil
+		if err := b.Free(th); err != nil {
+			t.Fatal(err)
+		}
+		r.expect("free", "unmap-cpu FROM_DEVICE camera", "free FROM_DEVICE camera")
+		equal(t, "free bytes", r.Memory.FreeBytes(), before)
+		equal(t, "buffers", len(r.alloc.Buffers()), 0)
+	})
 }

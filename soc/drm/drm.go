@@ -98,8 +98,10 @@ func (r *Renderer) Submit(t *cpu.Thread, texture, target *dmabuf.Attachment, fro
 		target.Buffer.Resv.Wait(t, true)
 		texture.Buffer.Resv.AddRead(f)
 		target.Buffer.Resv.AddWrite(f)
-		texture.Use()
-		target.Use()
+		texture.Ready(t)
+		target.Ready(t)
+		texture.Use(t)
+		target.Use(t)
 		t.MMIO(0, 4)
 		t.Settle()
 		for r.gpu.Pending() >= gpu.MaxPending {
@@ -154,7 +156,8 @@ func NewFlipper(core *cpu.Core, s *soc.Screen) *Flipper {
 func (f *Flipper) Flip(t *cpu.Thread, at *dmabuf.Attachment, s Surface, cookie int) {
 	t.Syscall(func() {
 		at.Buffer.Resv.Wait(t, false)
-		at.Use()
+		at.Ready(t)
+		at.Use(t)
 		t.MMIO(0, 3)
 		t.Settle()
 		f.screen.Flip(display.Frame{Addr: bus.Phys(at.Addr), Stride: s.Stride, BytesPerPixel: s.BytesPerPixel, Cookie: cookie})

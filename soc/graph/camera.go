@@ -60,7 +60,7 @@ func (st *stage) arm(t *cpu.Thread) {
 	t.MMIO(0, 2)
 	t.Settle()
 	st.armed = true
-	st.to[i].Use()
+	st.to[i].Use(t)
 	st.camera.Arm(iova(st.to[i]), i)
 }
 

@@ -19,7 +19,10 @@ type Region struct {
 	Name string // for example "preview#2"
 	// Frames are the physical addresses of its pages, in the order of the region's own offsets.
 	Frames []bus.Phys
-	Bytes  int64
+	// Start is where in the first page it begins; 0 but for a part of another region.
+	Start int
+	Bytes int64
+	parts []*Region // of it, by address
 }
 
 // A Run is a physically contiguous part of a region: one scatter-gather entry.
@@ -36,7 +39,7 @@ func (r *Region) RunsOf(off, n int) []Run {
 	var runs []Run
 	for n > 0 {
 		pa := r.Addr(off)
-		part := min(PageBytes-off%PageBytes, n)
+		part := min(PageBytes-(r.Start+off)%PageBytes, n)
 		if k := len(runs) - 1; k >= 0 && runs[k].Addr+bus.Phys(runs[k].Bytes) == pa {
 			runs[k].Bytes += part
 		} else {
@@ -49,7 +52,10 @@ func (r *Region) RunsOf(off, n int) []Run {
 }
 
 // Addr returns the physical address of the byte at off.
-func (r *Region) Addr(off int) bus.Phys { return r.Frames[off/PageBytes] + bus.Phys(off%PageBytes) }
+func (r *Region) Addr(off int) bus.Phys {
+	off += r.Start
+	return r.Frames[off/PageBytes] + bus.Phys(off%PageBytes)
+}
 
 // Contiguous tells whether the region is one run.
 func (r *Region) Contiguous() bool {

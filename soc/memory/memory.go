@@ -184,6 +184,9 @@ func (m *Memory) Coherent() bool { return m.coherent }
 // Newest returns the newest write of the line at pa by anybody.
 func (m *Memory) Newest(pa bus.Phys) Stamp { return m.cells[(pa-m.cfg.Base)>>m.shift].newest }
 
+// Current tells whether a copy of the line at pa with stamp s holds the newest data.
+func (m *Memory) Current(pa bus.Phys, s Stamp) bool { return s == m.Newest(pa) }
+
 // InMemory returns the write whose data memory holds for the line at pa. With coherent caches that is the newest.
 func (m *Memory) InMemory(pa bus.Phys) Stamp {
 	c := &m.cells[(pa-m.cfg.Base)>>m.shift]

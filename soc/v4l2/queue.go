@@ -7,7 +7,9 @@
 // As in videobuf2, finish runs inside buffer-done, in interrupt context for most drivers, so that a long invalidate keeps interrupts off. Imported buffers (DMABUF memory) are synced by
 // neither: the exporter and user space are responsible.
 //
-// Source: drivers/media/common/videobuf2/videobuf2-core.c. Left out: USERPTR, requests, multi-planar formats, cache hints.
+// Source: drivers/media/common/videobuf2/videobuf2-core.c. Left out: USERPTR, requests, multi-planar formats.
+//
+// The cache hints of QBUF, V4L2_BUF_FLAG_NO_CACHE_CLEAN and V4L2_BUF_FLAG_NO_CACHE_INVALIDATE, make videobuf2 skip prepare and finish. Here they go with the questions, so that a strategy can honour them.
 package v4l2
 
 import (
@@ -47,7 +49,8 @@ type Queue struct {
 	buffers  []*dmabuf.Buffer
 	imported bool
 	states   []State
-	queued   []int // QUEUED, in order
+	hints    []dmaapi.Hints // of the last QBUF
+	queued   []int          // QUEUED, in order
 	done     []Frame
 	wait     cpu.WaitQueue
 	// OnQueue is the driver's buf_queue: a buffer became available for the device.
@@ -56,29 +59,39 @@ type Queue struct {
 
 // New returns a queue of the device over the buffers, all DEQUEUED. imported says that they came in as dma-bufs.
 func New(api *dmaapi.API, device string, dir dmaapi.Direction, buffers []*dmabuf.Buffer, imported bool) *Queue {
-	return &Queue{api: api, device: device, dir: dir, buffers: buffers, imported: imported, states: make([]State, len(buffers))}
+	return &Queue{api: api, device: device, dir: dir, buffers: buffers, imported: imported, states: make([]State, len(buffers)), hints: make([]dmaapi.Hints, len(buffers))}
 }
 
 // State returns the state of a buffer.
 func (q *Queue) State(i int) State { return q.states[i] }
 
 // QBUF queues a buffer for capture.
-func (q *Queue) QBUF(t *cpu.Thread, i int) error {
+func (q *Queue) QBUF(t *cpu.Thread, i int) error { return q.QBUFHints(t, i, 0) }
+
+// QBUFHints is QBUF with cache hints, which hold until the buffer is done.
+func (q *Queue) QBUFHints(t *cpu.Thread, i int, h dmaapi.Hints) error {
 	if q.states[i] != Dequeued {
 		return fmt.Errorf("QBUF of %s: it is %v", q.buffers[i].Region.Name, q.states[i])
 	}
 	t.Syscall(func() {
-		if !q.imported {
-			q.api.SyncForDevice(t, q.buffers[i].Buffer, q.device, q.dir)
-		}
-		t.Settle()
-		q.states[i] = Queued
-		q.queued = append(q.queued, i)
-		if q.OnQueue != nil {
-			q.OnQueue(t)
-		}
+		q.states[i], q.hints[i] = Queued, h
+		q.sync(t, i, dmaapi.ToDeviceHandover)
+		q.api.Then(t, q.buffers[i].Buffer, func(t *cpu.Thread) {
+			t.Settle()
+			q.queued = append(q.queued, i)
+			if q.OnQueue != nil {
+				q.OnQueue(t)
+			}
+		})
 	})
 	return nil
+}
+
+// sync hands a buffer of the queue's own over; imported ones are the exporter's business.
+func (q *Queue) sync(t *cpu.Thread, i int, e dmaapi.Event) {
+	if !q.imported {
+		q.api.Do(t, dmaapi.Call{Event: e, Buffer: q.buffers[i].Buffer, Device: q.device, Direction: q.dir, Hints: q.hints[i]})
+	}
 }
 
 // Take gives the driver the next queued buffer; it becomes ACTIVE.
@@ -97,12 +110,12 @@ func (q *Queue) BufferDone(t *cpu.Thread, f Frame) {
 	if q.states[f.Index] != Active {
 		panic(fmt.Sprintf("v4l2: buffer %d done while %v", f.Index, q.states[f.Index]))
 	}
-	if !q.imported {
-		q.api.SyncForCPU(t, q.buffers[f.Index].Buffer, q.device, q.dir)
-	}
-	q.states[f.Index] = Done
-	q.done = append(q.done, f)
-	q.wait.WakeAll()
+	q.sync(t, f.Index, dmaapi.ToCPUHandover)
+	q.api.Then(t, q.buffers[f.Index].Buffer, func(*cpu.Thread) {
+		q.states[f.Index] = Done
+		q.done = append(q.done, f)
+		q.wait.WakeAll()
+	})
 }
 
 // Requeue returns an ACTIVE buffer to the front of the queue, as vb2_buffer_done(QUEUED) does: no finish.
