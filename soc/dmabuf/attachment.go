@@ -184,6 +184,9 @@ func (at *Attachment) Detach(t *cpu.Thread) error {
 	return errors.Join(forgot, failed)
 }
 
+// Mapped tells whether the importer has mapped the attachment.
+func (at *Attachment) Mapped() bool { return at.maps > 0 }
+
 // Ready waits until a hand-over to the device that a worker thread does is complete. A driver calls it before it starts the device.
 func (at *Attachment) Ready(t *cpu.Thread) { at.Buffer.alloc.api.Wait(t, at.Buffer.Buffer) }
 

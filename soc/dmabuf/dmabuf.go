@@ -98,6 +98,7 @@ type Buffer struct {
 	alloc       *Allocator
 
 	refs      int
+	pinned    bool // the memory is somebody else's
 	dead      bool
 	made      sim.Time
 	died      sim.Time
@@ -147,6 +148,18 @@ func (a *Allocator) Allocate(t *cpu.Thread, r Request) (*Buffer, error) {
 	a.api.Clear(t, b.Buffer, ans.Force)
 	a.buffers = append(a.buffers, b)
 	return b, nil
+}
+
+// Pin makes a buffer of pages that somebody else owns, for a USERPTR queue (vb2_get_userptr of videobuf2-memops, recalled). Its device maps it with DMA_ATTR_SKIP_CPU_SYNC, and the last Put leaves
+// the pages alone.
+func (a *Allocator) Pin(t *cpu.Thread, index int, r *memory.Region, dir dmaapi.Direction, owner string) *Buffer {
+	b := &Buffer{
+		Buffer: dmaapi.NewBuffer(r.Name, index, r, false), Exporter: userPages, Attr: cpu.Cached, Direction: dir, Owner: owner, alloc: a,
+		refs: 1, made: t.Now(), pinned: true,
+	}
+	b.Buffer.Exporter = string(userPages)
+	a.buffers = append(a.buffers, b)
+	return b
 }
 
 // ask puts a question about the buffer that is not a hand-over.
@@ -203,8 +216,10 @@ func (b *Buffer) free(t *cpu.Thread) {
 		b.vmap.remove(t)
 		b.vmap, b.vmaps = nil, 0
 	}
-	b.ask(dmaapi.Free)
-	b.alloc.api.Core.Memory().Free(b.Region)
+	if !b.pinned {
+		b.ask(dmaapi.Free)
+		b.alloc.api.Core.Memory().Free(b.Region)
+	}
 	b.Resv.release()
 	b.alloc.buffers = slices.DeleteFunc(b.alloc.buffers, func(x *Buffer) bool { return x == b })
 	b.dead, b.died = true, t.Now()

@@ -13,6 +13,8 @@ const (
 	VB2SG        Exporter = "vb2-sg"
 	VB2Contig    Exporter = "vb2-contig"
 	GEM          Exporter = "gem"
+
+	userPages Exporter = "userptr" // no exporter: pinned for a queue
 )
 
 // Values lists the exporters.
@@ -68,6 +70,8 @@ var traitsOf = map[Exporter]traits{
 	VB2Contig: {contiguous: true, skip: true, keep: keepDirection},
 	// drivers/gpu/drm/drm_prime.c, recalled: drm_gem_map_dma_buf maps with DMA_ATTR_SKIP_CPU_SYNC, cache_sgt_mapping is set, and there are no CPU access hooks.
 	GEM: {contiguous: true, skip: true, keep: keepSgt},
+
+	userPages: {pages: true, skip: true},
 }
 
 func (e Exporter) traits() traits { return traitsOf[e] }

@@ -86,7 +86,10 @@ func (st *stage) interrupt(t *cpu.Thread) {
 // runCamera takes finished frames out of the queue and passes them on.
 func (st *stage) runCamera(t *cpu.Thread) {
 	for n := 0; ; n++ {
-		v := st.out.queue.DQBUF(t)
+		v, err := st.out.queue.DQBUF(t)
+		if err != nil {
+			panic("graph: a camera never stops: " + err.Error())
+		}
 		st.out.dispatch(t, &frame{set: st.out, index: v.Index, seq: n, origin: v.Start})
 	}
 }

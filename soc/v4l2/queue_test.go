@@ -92,6 +92,16 @@ func (r *rig) qbuf(t *cpu.Thread, buffers ...int) {
 	}
 }
 
+// dqbuf dequeues a buffer.
+func (r *rig) dqbuf(t *cpu.Thread) Frame {
+	r.tb.Helper()
+	f, err := r.queue.DQBUF(t)
+	if err != nil {
+		r.tb.Fatal(err)
+	}
+	return f
+}
+
 // take takes a buffer as the device's driver does, -1 if there is none.
 func (r *rig) take() int {
 	if i, ok := r.queue.Take(); ok {
@@ -118,7 +128,7 @@ func TestABufferGoesRoundItsStates(t *testing.T) {
 		equal(t, "while the device has it", q.State(1), Active)
 		q.BufferDone(th, Frame{Index: 1, Seq: 7, Start: 42})
 		equal(t, "when the device is done", q.State(1), Done)
-		equal(t, "frame", q.DQBUF(th), Frame{Index: 1, Seq: 7, Start: 42})
+		equal(t, "frame", r.dqbuf(th), Frame{Index: 1, Seq: 7, Start: 42})
 		equal(t, "after DQBUF", q.State(1), Dequeued)
 		equal(t, "the others", q.State(0), Dequeued)
 	})
@@ -144,7 +154,7 @@ func TestQueueingABufferThatIsNotDequeuedIsAnError(t *testing.T) {
 		refused("active")
 		r.queue.BufferDone(th, Frame{})
 		refused("done")
-		r.queue.DQBUF(th)
+		r.dqbuf(th)
 		r.qbuf(th, 0)
 	})
 }
@@ -160,7 +170,7 @@ func TestBuffersAreTakenAndReturnedInOrder(t *testing.T) {
 			r.queue.BufferDone(th, Frame{Index: i, Seq: seq})
 		}
 		for _, want := range []int{0, 2, 1} {
-			equal(t, "dequeued", r.queue.DQBUF(th).Index, want)
+			equal(t, "dequeued", r.dqbuf(th).Index, want)
 		}
 	})
 }
@@ -187,7 +197,7 @@ func TestPrepareAndFinishSyncTheQueuesOwnBuffers(t *testing.T) {
 			r.qbuf(th, 1)
 			r.take()
 			r.queue.BufferDone(th, Frame{Index: 1})
-			r.queue.DQBUF(th)
+			r.dqbuf(th)
 		})
 		want := []string{"to-device FROM_DEVICE preview#1 camera", "to-cpu FROM_DEVICE preview#1 camera"}
 		if imported {
@@ -223,7 +233,7 @@ func interrupted(t *testing.T, imported bool) (r *rig, finished, dequeued sim.Ti
 	})
 	r.Core.Reset(r.Engine.Now())
 	r.Core.Spawn("app", func(th *cpu.Thread) {
-		r.queue.DQBUF(th)
+		r.dqbuf(th)
 		dequeued = th.Now()
 	})
 	r.at(r.Engine.Now()+sim.Millisecond, irq.Raise)
@@ -318,7 +328,7 @@ func TestTheQueueLosesNoBuffer(t *testing.T) {
 					}
 				case "dqbuf":
 					if len(done) > 0 {
-						if f := q.DQBUF(th); f.Index != done[0] {
+						if f := r.dqbuf(th); f.Index != done[0] {
 							rt.Fatalf("dequeued %d, done %v", f.Index, done)
 						}
 						done = done[1:]
