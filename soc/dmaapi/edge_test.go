@@ -46,6 +46,21 @@ func newBytewise(line, part int, outer bool) *bytewise {
 	return w
 }
 
+// reset forgets everything.
+func (w *bytewise) reset() {
+	clear(w.newest)
+	clear(w.mem)
+	for i := range w.inner {
+		w.inner[i].fill(w.mem[:w.line])
+		w.inner[i].valid = false
+	}
+	for i := range w.outer {
+		w.outer[i].fill(w.mem[:w.line])
+		w.outer[i].valid = false
+	}
+	clear(w.lost)
+}
+
 func (l *bytewiseLine) fill(data []memory.Stamp) {
 	copy(l.data, data)
 	clear(l.dirty)
@@ -291,6 +306,9 @@ func TestEdgeLinesAreExactToTheByte(t *testing.T) {
 		}
 		t.Run(p, func(t *testing.T) { everyOffset(t, newRig(t, p, settings...)) })
 	}
+	for chip, p := range map[string]string{"omap2420": "armv6", "omap4430": "armv7-outer"} { // lines of 32 bytes
+		t.Run(chip, func(t *testing.T) { everyOffset(t, newRig(t, p, conf.Override{Path: "soc", Value: chip})) })
+	}
 }
 
 // everyOffset tries all offsets and directions on a rig. During the transfer the neighbours are stored to before the device's write, after it, or not.
@@ -300,6 +318,7 @@ func everyOffset(t *testing.T, r *rig) {
 		return Answer{Op: q.Default}
 	}
 	line := int(r.Config.L1D.Line)
+	w := newBytewise(line, int(r.Config.L1D.SubBlock), r.Caches.Inner() < r.Caches.Levels())
 	r.run(func(th *cpu.Thread) {
 		for dir := range directions {
 			region := r.contiguous(int64(line*line*3*line), 4096)
@@ -307,7 +326,7 @@ func everyOffset(t *testing.T, r *rig) {
 			for start := range line {
 				for end := range line {
 					at := (start*line + end) * 3 * line
-					w := newBytewise(line, int(r.Config.L1D.SubBlock), r.Caches.Inner() < r.Caches.Levels())
+					w.reset()
 					e := &edgeRun{
 						T: t, th: th, r: r, w: w, region: region, m: m, base: region.Addr(at), seen: map[memory.ViolationKind][]int{}, from: start, to: 2*line + end + 1,
 					}

@@ -118,6 +118,14 @@ func (e *edge) bytes(s Stamp) vector {
 	return v
 }
 
+// byteOf returns one byte of the vector that a stamp names.
+func (e *edge) byteOf(s Stamp, b bus.Phys) Stamp {
+	if v := e.vectors[s]; v != nil {
+		return v[b]
+	}
+	return s
+}
+
 // name makes a stamp for a vector.
 func (m *Memory) name(i bus.Phys, e *edge, v vector) Stamp {
 	if len(e.vectors) >= e.next {
@@ -277,13 +285,13 @@ func (m *Memory) Byte(pa bus.Phys) (newest, inMemory Stamp) {
 		return c.newest, c.inMemory
 	}
 	b := pa & bus.Phys(m.cfg.LineBytes-1)
-	return e.bytes(c.newest)[b], e.bytes(c.inMemory)[b]
+	return e.byteOf(c.newest, b), e.byteOf(c.inMemory, b)
 }
 
 // ByteOf returns the write that a copy with stamp s holds of the byte at pa.
 func (m *Memory) ByteOf(pa bus.Phys, s Stamp) Stamp {
 	if e := m.edge((pa - m.cfg.Base) >> m.shift); e != nil {
-		return e.bytes(s)[pa&bus.Phys(m.cfg.LineBytes-1)]
+		return e.byteOf(s, pa&bus.Phys(m.cfg.LineBytes-1))
 	}
 	return s
 }
