@@ -27,6 +27,7 @@ type rig struct {
 	hints []dmaapi.Hints
 	later bool // leave operations to a worker
 	queue *Queue
+	alloc *dmabuf.Allocator
 }
 
 func (r *rig) Decide(q *dmaapi.Question) dmaapi.Answer {
@@ -375,30 +376,9 @@ func TestABufferIsThereForTheDeviceWhenItsDeferredSyncIsDone(t *testing.T) {
 		if s := r.queue.State(1); s != Active {
 			t.Errorf("%v while the invalidate is not done", s)
 		}
-		f := r.queue.DQBUF(th)
+		f := r.dqbuf(th)
 		if f.Index != 1 {
 			t.Errorf("frame %+v", f)
-		}
-	})
-}
-
-func TestCacheHintsGoWithBothQuestions(t *testing.T) {
-	r := newRig(t, false)
-	r.run(func(th *cpu.Thread) {
-		r.hints = nil
-		h := dmaapi.NoCacheClean | dmaapi.NoCacheInvalidate
-		if err := r.queue.QBUFHints(th, 0, h); err != nil {
-			t.Fatal(err)
-		}
-		r.queue.Take()
-		r.queue.BufferDone(th, Frame{Index: 0})
-		if !slices.Equal(r.hints, []dmaapi.Hints{h, h}) {
-			t.Errorf("hints %v", r.hints)
-		}
-		r.queue.DQBUF(th)
-		r.qbuf(th, 0)
-		if last := r.hints[len(r.hints)-1]; last != 0 {
-			t.Errorf("hints %v of a QBUF without", last)
 		}
 	})
 }
