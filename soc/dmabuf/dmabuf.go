@@ -178,6 +178,9 @@ func (b *Buffer) Get() (*Buffer, error) {
 	return b, nil
 }
 
+// Allocator returns who allocated the buffer.
+func (b *Buffer) Allocator() *Allocator { return b.alloc }
+
 // Refs returns the number of references.
 func (b *Buffer) Refs() int { return b.refs }
 

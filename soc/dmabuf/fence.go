@@ -220,6 +220,9 @@ func (r *Reservation) WaitFor(t *cpu.Thread, u Usage) {
 	}
 }
 
+// Busy tells whether an access would have to wait.
+func (r *Reservation) Busy(write bool) bool { return r.pending(UsageFor(write)) != nil }
+
 // pending returns the first fence that is not signaled.
 func (r *Reservation) pending(u Usage) *Fence {
 	for _, h := range r.held {
