@@ -164,6 +164,7 @@ func TestAReportTellsWhatWhenAndSinceWhen(t *testing.T) {
 	r.run(func(th *cpu.Thread) {
 		b := r.buffer(th, SystemHeap, cpu.Cached)
 		at := attach(t, th, b, "gpu", dmaapi.ToDevice)
+		th.SleepUntil(th.Now() + sim.Millisecond)
 		if err := at.Unmap(th); err != nil {
 			t.Fatal(err)
 		}

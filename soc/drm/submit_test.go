@@ -1,6 +1,7 @@
 package drm
 
 import (
+	"errors"
 	"testing"
 
 	"socsim/gpu"
@@ -34,6 +35,15 @@ func TestTheFenceOfASubmissionIsSignaledWhenItsLastDrawIsDone(t *testing.T) {
 		}
 		equal(t, "state", f.State(), dmabuf.FenceSignaled)
 		f.Put()
+		for _, d := range s.Draws {
+			for _, at := range []*dmabuf.Attachment{d.Texture, d.Target} {
+				if err := errors.Join(at.Unmap(th), at.Detach(th), at.Buffer.Put(th)); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		equal(t, "when nobody holds it", f.State(), dmabuf.FenceDestroyed)
+		r.alloc.CheckExit(th.Now())
 	})
 	equal(t, "fences kept", len(r.renderer.fences), 0)
 }

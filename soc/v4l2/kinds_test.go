@@ -19,7 +19,7 @@ type importer struct{ name string }
 func (i importer) DeviceName() string                                          { return i.name }
 func (importer) MapBuffer(*cpu.Thread, *dmabuf.Buffer) (bus.Addr, error)       { return 1 << 20, nil }
 func (importer) UnmapBuffer(_ *cpu.Thread, _ *dmabuf.Buffer, _ bus.Addr) error { return nil }
-func (r *rig) Lifetime(m dmabuf.Misuse) { r.tb.Errorf("misuse: %v: %s", m.Kind, m.Text) }
+func (r *rig) Lifetime(m dmabuf.Misuse)                                        { r.tb.Errorf("misuse: %v: %s", m.Kind, m.Text) }
 
 func (r *rig) memory(t *cpu.Thread, e dmabuf.Exporter, n int64) (*dmabuf.Buffer, error) {
 	return r.alloc.Allocate(t, dmabuf.Request{Name: "memory", Bytes: n, Exporter: e, Attr: cpu.Cached, Direction: dmaapi.FromDevice, Owner: "app"})
@@ -220,8 +220,13 @@ func TestStreamoffTakesEverythingBack(t *testing.T) {
 		th.SleepUntil(th.Now() + sim.Millisecond)
 		r.take()
 		r.asked = nil
+		var done []Frame
+		q.OnDone = func(_ sim.Time, f Frame) { done = append(done, f) }
 		if err := q.Streamoff(th); err != nil {
 			t.Error(err)
+		}
+		if !slices.Equal(done, []Frame{{Index: 1, Error: true}}) {
+			t.Errorf("done: %+v", done)
 		}
 		r.expect("finished", "to-cpu FROM_DEVICE video#1 camera", "to-cpu FROM_DEVICE video#2 camera")
 		for i := range 4 {
@@ -241,6 +246,37 @@ func TestStreamoffTakesEverythingBack(t *testing.T) {
 		q.Streamon(th)
 		equal(t, "told", told, 1)
 		equal(t, "taken", r.take(), 3)
+	})
+}
+
+func TestStreamoffWakesWhoWaitsWithNothingQueued(t *testing.T) {
+	r := newRig(t, false)
+	var err error
+	r.run(func(th *cpu.Thread) {
+		r.Core.Spawn("app", func(w *cpu.Thread) { _, err = r.queue.DQBUF(w) })
+		th.SleepUntil(th.Now() + sim.Millisecond)
+		_ = r.queue.Streamoff(th)
+		r.queue.Streamon(th) // another stream: not the one that the application waits for
+	})
+	if !errors.Is(err, ErrStreamOff) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestStreamoffWaitsForWhatAWorkerPrepares(t *testing.T) {
+	r := newRig(t, false)
+	r.later = true
+	r.queue.OnQueue = func(*cpu.Thread) { t.Error("the driver hears of a buffer of a stream that is over") }
+	r.run(func(th *cpu.Thread) {
+		r.qbuf(th, 0)
+		if err := r.queue.Streamoff(th); err != nil {
+			t.Error(err)
+		}
+		equal(t, "lines", r.Core.Stats().Maintenance.Visited, 2*bufferBytes/64) // prepare and finish
+		equal(t, "state", r.queue.State(0), Dequeued)
+		r.queue.OnQueue = nil
+		r.queue.Streamon(th)
+		equal(t, "taken", r.take(), -1)
 	})
 }
 

@@ -103,7 +103,7 @@ type Queue struct {
 	cfg       Config
 	buffers   []buffer
 	streaming bool
-	stream    int   // number of the stream: what was put off belongs to one
+	stream    int   // number of the stream: who waits in DQBUF waits for a buffer of one
 	queued    []int // QUEUED, in order
 	done      []Frame
 	wait      cpu.WaitQueue
@@ -111,6 +111,8 @@ type Queue struct {
 	OnQueue func(t *cpu.Thread)
 	// OnStop is the driver's stop_streaming: the device lets go of its buffers.
 	OnStop func(t *cpu.Thread)
+	// OnDone is told about each buffer that is done, as the tracepoint vb2_buf_done is.
+	OnDone func(at sim.Time, f Frame)
 }
 
 // New returns a queue that streams already, over buffers that somebody else has allocated and mapped, all DEQUEUED. imported says that they came in as dma-bufs.
@@ -196,12 +198,8 @@ func (q *Queue) queue(t *cpu.Thread, i int, h dmaapi.Hints) {
 	}
 	q.prepare(t, i)
 	b.state, b.prepared = Queued, false
-	stream := q.stream
 	q.api.Then(t, b.Buffer.Buffer, func(t *cpu.Thread) {
 		t.Settle()
-		if q.stream != stream {
-			return // the stream ended while a worker thread prepared it
-		}
 		q.queued = append(q.queued, i)
 		if q.OnQueue != nil && q.streaming {
 			q.OnQueue(t)
@@ -275,14 +273,13 @@ func (q *Queue) BufferDone(t *cpu.Thread, f Frame) {
 		panic(fmt.Sprintf("v4l2: buffer %d done while %v", f.Index, b.state))
 	}
 	q.finish(t, b)
-	stream := q.stream
-	q.api.Then(t, b.Buffer.Buffer, func(*cpu.Thread) {
-		if q.stream != stream {
-			return
-		}
+	q.api.Then(t, b.Buffer.Buffer, func(t *cpu.Thread) {
 		b.state = Done
 		if f.Error {
 			b.state = Error
+		}
+		if q.OnDone != nil {
+			q.OnDone(t.Now(), f)
 		}
 		q.done = append(q.done, f)
 		q.wait.WakeAll()
@@ -342,6 +339,7 @@ func (q *Queue) Streamoff(t *cpu.Thread) error {
 			q.OnStop(t)
 		}
 		t.Settle()
+		q.streaming = false // a worker thread may still prepare buffers: the driver hears of none of them
 		for i := range q.buffers {
 			if q.buffers[i].state == Active {
 				q.BufferDone(t, Frame{Index: i, Error: true})
@@ -360,7 +358,6 @@ func (q *Queue) Streamoff(t *cpu.Thread) error {
 			b.state, b.prepared = Dequeued, false
 		}
 		t.Settle()
-		q.streaming = false
 		q.stream++
 		q.queued, q.done = q.queued[:0], q.done[:0]
 		q.wait.WakeAll()
