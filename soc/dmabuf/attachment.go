@@ -82,6 +82,9 @@ func (at *Attachment) MapFor(t *cpu.Thread, dir dmaapi.Direction) (bus.Addr, err
 		at.Addr, at.mapped, at.ever, at.dir = addr, true, true, dir
 		at.Buffer.alloc.stats.Maps++
 		at.Buffer.alloc.api.Do(t, at.call(dmaapi.MapDevice))
+		if at.queueOwn() {
+			at.Buffer.alloc.api.Do(t, at.call(dmaapi.ToCPUHandover)) // it is user space's until QBUF, though nothing is synced
+		}
 	}
 	at.maps++
 	at.changed = t.Now()

@@ -208,7 +208,7 @@ func TestMappingHandsTheBufferOverExceptToItsQueue(t *testing.T) {
 		mapped, undo []string
 	}{
 		// The queue's own mapping is made with DMA_ATTR_SKIP_CPU_SYNC, in the queue's direction.
-		{VB2SG, "camera", []string{"map-device FROM_DEVICE camera, skip: nothing"}, []string{"unmap-device FROM_DEVICE camera, skip: nothing"}},
+		{VB2SG, "camera", []string{"map-device FROM_DEVICE camera, skip: nothing", "to-cpu FROM_DEVICE camera, skip: nothing"}, []string{"unmap-device FROM_DEVICE camera, skip: nothing"}},
 		{VB2SG, "gpu", []string{"map-device TO_DEVICE gpu"}, nil}, // kept until detach
 		{SystemHeap, "camera", []string{"map-device TO_DEVICE camera"}, []string{"unmap-device TO_DEVICE camera"}},
 		{SystemHeap, "gpu", []string{"map-device TO_DEVICE gpu"}, []string{"unmap-device TO_DEVICE gpu"}},

@@ -108,7 +108,8 @@ func TestAnOutputQueueIsPreparedAndNotFinished(t *testing.T) {
 		for range 2 {
 			r.qbuf(th, 0)
 			r.round(th)
-			r.expect("a round", "to-device TO_DEVICE video#0 camera")
+			r.expect("a round", "to-device TO_DEVICE video#0 camera", "to-cpu TO_DEVICE video#0 camera")
+			equal(t, "the second does nothing", r.hints[len(r.hints)-1], dmaapi.SkipCPUSync)
 		}
 	})
 }
@@ -411,4 +412,44 @@ func TestBracketsOfAnExportedNonCoherentBufferDoNothing(t *testing.T) {
 			t.Error("an imported buffer is exported")
 		}
 	})
+}
+
+// ownership notes what the DMA API's debugger is told.
+type ownership []string
+
+func (o *ownership) Misuse(m dmaapi.Misuse) { *o = append(*o, m.Kind.String()+" "+m.Device) }
+
+func TestUserSpaceOwnsABufferFromDQBUFToQBUF(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		cfg  Config
+		want []string
+	}{
+		{"capture", Config{Direction: dmaapi.FromDevice}, []string{"cpu-access-owned app", "cpu-access-owned app"}},
+		{"output", Config{Direction: dmaapi.ToDevice}, []string{"cpu-access-owned app", "cpu-access-owned app"}},
+		// Nothing gives a buffer of the older queue back.
+		{"legacy", Config{Direction: dmaapi.FromDevice, Legacy: true}, []string{"cpu-access-owned app", "cpu-access-owned app", "cpu-access-owned app", "cpu-access-owned app"}},
+	} {
+		r := open(t, c.cfg)
+		var seen ownership
+		r.queue.api.SetDebugger(&seen)
+		r.run(func(th *cpu.Thread) {
+			r.reqbufs(th, Request{Count: 1, Exporter: dmabuf.VB2SG})
+			r.queue.Streamon(th)
+			b := r.queue.Buffer(0)
+			for range 2 {
+				b.CPUAccess(th, "app", true)
+				r.qbuf(th, 0)
+				b.CPUAccess(th, "app", true) // wrong
+				r.take()
+				r.queue.Attachment(0).Use(th)
+				r.queue.BufferDone(th, Frame{})
+				r.dqbuf(th)
+			}
+			b.CPUAccess(th, "app", true)
+		})
+		if !slices.Equal(seen, c.want) {
+			t.Errorf("%s: misuse %q, want %q", c.name, []string(seen), c.want)
+		}
+	}
 }

@@ -233,7 +233,7 @@ func (q *Queue) prepare(t *cpu.Thread, i int) {
 	}
 	b.synced = true
 	if !b.skipCache {
-		q.sync(t, b, dmaapi.ToDeviceHandover)
+		q.sync(t, b, dmaapi.ToDeviceHandover, b.hints)
 	}
 }
 
@@ -243,15 +243,19 @@ func (q *Queue) finish(t *cpu.Thread, b *buffer) {
 		return
 	}
 	b.synced = false
-	if q.cfg.Direction != dmaapi.ToDevice && !q.cfg.Legacy {
-		q.sync(t, b, dmaapi.ToCPUHandover)
+	switch {
+	case q.cfg.Legacy:
+	case q.cfg.Direction == dmaapi.ToDevice:
+		q.sync(t, b, dmaapi.ToCPUHandover, b.hints|dmaapi.SkipCPUSync) // the CPU owns it again
+	default:
+		q.sync(t, b, dmaapi.ToCPUHandover, b.hints)
 	}
 }
 
 // sync hands a buffer of the queue's own over; imported ones are the exporter's business.
-func (q *Queue) sync(t *cpu.Thread, b *buffer, e dmaapi.Event) {
+func (q *Queue) sync(t *cpu.Thread, b *buffer, e dmaapi.Event, h dmaapi.Hints) {
 	if q.cfg.Memory != DMABUF {
-		q.api.Do(t, dmaapi.Call{Event: e, Buffer: b.Buffer.Buffer, Device: q.cfg.Device, Direction: q.cfg.Direction, Hints: b.hints})
+		q.api.Do(t, dmaapi.Call{Event: e, Buffer: b.Buffer.Buffer, Device: q.cfg.Device, Direction: q.cfg.Direction, Hints: h})
 	}
 }
 
