@@ -139,10 +139,11 @@ func (m *Memory) name(i bus.Phys, e *edge, v vector) Stamp {
 
 // prune forgets the vectors of a line that nobody carries.
 func (m *Memory) prune(i bus.Phys, e *edge) {
-	live := map[Stamp]bool{m.cells[i].inMemory: true, m.cells[i].newest: true}
+	e.next = len(e.vectors) + pruneAt
 	if m.holder == nil {
-		return
+		return // anybody may hold anything
 	}
+	live := map[Stamp]bool{m.cells[i].inMemory: true, m.cells[i].newest: true}
 	m.holder.Held(m.cfg.Base+i<<m.shift, func(s Stamp) { live[s] = true })
 	for s := range e.vectors {
 		if !live[s] && uint64(s>>timeShift)+recent < m.names {
