@@ -300,7 +300,7 @@ func TestTheQueueLosesNoBuffer(t *testing.T) {
 			active := map[int]bool{}
 			for seq := range rapid.IntRange(1, 40).Draw(rt, "calls") {
 				i := rapid.IntRange(0, 2).Draw(rt, "buffer")
-				switch rapid.SampledFrom([]string{"qbuf", "take", "done", "requeue", "dqbuf"}).Draw(rt, "call") {
+				switch rapid.SampledFrom([]string{"qbuf", "take", "done", "requeue", "dqbuf", "streamoff"}).Draw(rt, "call") {
 				case "qbuf":
 					free := q.State(i) == Dequeued
 					if err := q.QBUF(th, i); (err == nil) != free {
@@ -330,6 +330,13 @@ func TestTheQueueLosesNoBuffer(t *testing.T) {
 						q.Requeue(i)
 						queued = append([]int{i}, queued...)
 					}
+				case "streamoff":
+					if err := q.Streamoff(th); err != nil {
+						rt.Fatal(err)
+					}
+					q.Streamon(th)
+					queued, done = nil, nil
+					clear(active)
 				case "dqbuf":
 					if len(done) > 0 {
 						if f := r.dqbuf(th); f.Index != done[0] {
