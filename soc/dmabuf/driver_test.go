@@ -307,11 +307,11 @@ func (d *driver) end() {
 }
 
 // A driver that calls at random, in legal and illegal orders: nothing panics, each illegal step is reported once and as what it is, and at the end memory is as it was. SOCSIM_STEPS sets the number
-// of steps; make test makes 20 000, and the long version a million:
+// of steps; make test makes 100 000, and the long version a million:
 //
 //	SOCSIM_STEPS=1000000 go test -run TestARandomDriver ./soc/dmabuf
 func TestARandomDriverIsReportedForEachIllegalStepAndNoOther(t *testing.T) {
-	steps := 20_000
+	steps := 100_000
 	if s := os.Getenv("SOCSIM_STEPS"); s != "" {
 		var err error
 		if steps, err = strconv.Atoi(s); err != nil {
@@ -327,6 +327,7 @@ func TestARandomDriverIsReportedForEachIllegalStepAndNoOther(t *testing.T) {
 		d.run(steps)
 		equal(t, "free bytes", r.Memory.FreeBytes(), before)
 	})
+	t.Logf("%d steps, %d of them illegal", steps, d.errors)
 	if d.errors < steps/100 {
 		t.Errorf("%d steps in %d were illegal: too few to tell", d.errors, steps)
 	}
