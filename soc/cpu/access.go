@@ -28,7 +28,7 @@ func (t *Thread) Access(m *Mapping, off, n int, how Touch) {
 	for n > 0 {
 		part := min(n, c.lines-off%c.lines)
 		c.sync()
-		c.translate(m, off)
+		t.translate(m, off, how.Write)
 		accesses := int64((part + how.Width - 1) / how.Width)
 		c.chargeCycles(accesses*int64(c.cfg.AccessCycles) + how.Compute.Cycles(int64(part)))
 		a := m.at(off)
@@ -45,10 +45,14 @@ func (t *Thread) Access(m *Mapping, off, n int, how Touch) {
 			c.read(a, part, m.Private)
 		case m.Attr == WriteThrough:
 			c.writeThrough(a, part)
+		case m.Attr == StronglyOrdered && how.Write:
+			c.writeOrdered(bus.Phys(a.Physical), part, how.Width)
+		case m.Attr == StronglyOrdered:
+			c.readUncached(bus.Phys(a.Physical), part, how.Width)
 		case how.Write:
 			c.combine(bus.Phys(a.Physical), part, memory.StampOf(c.l, c.master))
 		default:
-			c.readUncached(bus.Phys(a.Physical), part, how.Width, accesses)
+			c.readUncached(bus.Phys(a.Physical), part, how.Width*c.cfg.NCOutstanding)
 		}
 		off += part
 		n -= part
@@ -65,7 +69,7 @@ func (c *Core) read(a cachemodel.Address, n int, private bool) {
 			held = memory.Stamp(c.caches.HitVersion())
 		}
 		if held != c.mem.Newest(pa) {
-			c.mem.CPURead(pa, held, c.master, c.l)
+			c.mem.CPULoad(pa, n, held, c.master, c.l)
 		}
 	}
 }
@@ -149,6 +153,10 @@ func (c *Core) completeFills() {
 // write is one line's worth of stores to write-back memory.
 func (c *Core) write(a cachemodel.Address, n, width int, private bool) {
 	pa := bus.Phys(a.Physical)
+	if c.mem.IsEdge(pa) {
+		c.writeEdge(a, n)
+		return
+	}
 	stamp := memory.StampOf(c.l, c.master)
 	whole := n == c.lines
 	if !whole && (c.stores || !private) {
@@ -241,7 +249,10 @@ func (c *Core) writeThrough(a cachemodel.Address, n int) {
 		c.takeGathered(pa)
 	}
 	if level, _, v := c.caches.Probe(a); level < c.lowest {
-		if n == c.lines || memory.Stamp(v) == c.mem.Newest(pa) {
+		switch {
+		case c.mem.IsEdge(pa):
+			v = cachemodel.Version(c.mem.EdgeStore(pa, n, memory.Stamp(v), stamp))
+		case n == c.lines || memory.Stamp(v) == c.mem.Newest(pa):
 			v = cachemodel.Version(stamp) // otherwise the rest of the copy stays out of date
 		}
 		c.caches.Write(a, n, v)
@@ -253,12 +264,12 @@ func (c *Core) writeThrough(a cachemodel.Address, n int) {
 	c.combine(pa, n, stamp)
 }
 
-// readUncached is one line's worth of loads from non-cacheable memory: each access, or as many as may be in flight at once, waits for the bus.
-func (c *Core) readUncached(pa bus.Phys, n, width int, accesses int64) {
+// readUncached is one line's worth of loads from non-cacheable memory: each access, or as many as may be in flight at once, batch bytes, waits for the bus.
+func (c *Core) readUncached(pa bus.Phys, n, batch int) {
 	line := pa &^ bus.Phys(c.lines-1)
+	first, bytes := pa, n
 	c.completeFills()
 	c.drainLine(line)
-	batch := width * c.cfg.NCOutstanding
 	for n > 0 {
 		part := min(n, batch)
 		c.stats.NCReads++
@@ -270,7 +281,25 @@ func (c *Core) readUncached(pa bus.Phys, n, width int, accesses int64) {
 		n -= part
 	}
 	if c.reader.stamp != c.mem.Newest(line) {
-		c.mem.CPURead(line, c.reader.stamp, c.master, c.l)
+		c.mem.CPULoad(first, bytes, c.reader.stamp, c.master, c.l)
+	}
+}
+
+// writeOrdered is one line's worth of stores to strongly ordered memory: each waits until memory has it.
+func (c *Core) writeOrdered(pa bus.Phys, n, width int) {
+	c.completeFills()
+	for n > 0 {
+		part := min(n, width)
+		stamp := memory.StampOf(c.l, c.master)
+		if c.mem.IsEdge(pa) {
+			stamp = c.mem.EdgeGather(pa, part, stamp)
+		} else {
+			c.mem.CPUWrite(pa, stamp)
+		}
+		c.post(pa, part, stamp)
+		c.drainPosted()
+		pa += bus.Phys(part)
+		n -= part
 	}
 }
 
@@ -392,6 +421,10 @@ func (c *Core) drainWrites() {
 
 // combine adds n bytes at pa, all in one line, to the write-combining buffer.
 func (c *Core) combine(pa bus.Phys, n int, stamp memory.Stamp) {
+	if c.mem.IsEdge(pa) {
+		c.combineEdge(pa, n, stamp)
+		return
+	}
 	c.mem.CPUWrite(pa, stamp)
 	c.postGathered(c.wc.Add(cachemodel.At(uint64(pa)), n, cachemodel.Version(stamp)))
 }

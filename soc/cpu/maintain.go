@@ -26,7 +26,19 @@ type Pass struct {
 	AllColours bool
 	// OuterFirst maintains outer caches before the inner ones, as an unmap does, so that no inner refill can bring back what the outer still holds.
 	OuterFirst bool
+	// Reach leaves the inner or the outer caches out.
+	Reach Reach
 }
+
+// Reach says which caches a range is maintained in.
+type Reach uint8
+
+// The reaches.
+const (
+	InnerAndOuter Reach = iota
+	InnerOnly
+	OuterOnly
+)
 
 // MaintainRange maintains physically contiguous runs by address, one routine call and one barrier a run, as dma_sync_sg does, and in outer caches in a pass of its own. Dirty lines are written back
 // one at a time: the loop goes on when memory has taken the line.
@@ -34,13 +46,15 @@ func (t *Thread) MaintainRange(p Pass, runs []memory.Run) {
 	c := t.core
 	old := t.Enter(Maint)
 	c.stats.Maintenance.RangeCalls++
-	outer := c.caches.Inner() < c.caches.Levels() && p.Point == cachemodel.PoC
+	outer := c.caches.Inner() < c.caches.Levels() && p.Point == cachemodel.PoC && p.Reach != InnerOnly
 	for _, r := range runs {
 		c.stats.Maintenance.Segments++
 		if outer && p.OuterFirst {
 			c.maintainOuterRun(p, r)
 		}
-		c.maintainRun(t, p, r)
+		if p.Reach != OuterOnly {
+			c.maintainRun(t, p, r)
+		}
 		if outer && !p.OuterFirst {
 			c.maintainOuterRun(p, r)
 		}
@@ -260,7 +274,7 @@ func (c *Core) account(op cachemodel.Op, pa bus.Phys, e cachemodel.Effect) {
 	}
 	if drops && e.Present {
 		st.Invalidated++
-		if memory.Stamp(e.Version) != c.mem.Newest(pa) {
+		if !c.mem.Current(pa, memory.Stamp(e.Version)) {
 			useful = true
 		}
 	}

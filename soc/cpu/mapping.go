@@ -11,19 +11,20 @@ import (
 // Attr is the memory type of a CPU mapping.
 type Attr string
 
-// The attributes. Uncached is Normal non-cacheable bufferable memory, as dma_alloc_coherent returns it on ARMv7: loads go to the bus one by one, stores gather in the write-combining
+// The attributes. StronglyOrdered is device or strongly ordered memory: nothing gathers, and each store waits until memory has it. Uncached is Normal non-cacheable bufferable memory, as dma_alloc_coherent returns it on ARMv7: loads go to the bus one by one, stores gather in the write-combining
 // buffer. WriteCombine is the same memory type on this core; the two differ in name so that a strategy can say what it means.
 const (
-	Cached       Attr = "cached"
-	WriteCombine Attr = "write-combined"
-	Uncached     Attr = "uncached"
-	WriteThrough Attr = "write-through"
-	NoMapping    Attr = "none"
+	Cached          Attr = "cached"
+	WriteCombine    Attr = "write-combined"
+	Uncached        Attr = "uncached"
+	StronglyOrdered Attr = "strongly-ordered"
+	WriteThrough    Attr = "write-through"
+	NoMapping       Attr = "none"
 )
 
 // Values lists the valid attributes.
 func (Attr) Values() []string {
-	return []string{string(Cached), string(WriteCombine), string(Uncached), string(WriteThrough), string(NoMapping)}
+	return []string{string(Cached), string(WriteCombine), string(Uncached), string(StronglyOrdered), string(WriteThrough), string(NoMapping)}
 }
 
 // Mapping is a range of CPU virtual addresses backed by a region of physical memory, with one attribute.
@@ -38,7 +39,12 @@ type Mapping struct {
 	pageShift uint
 	tables    *memory.Region
 	touched   bool
+	present   []bool // pages that are mapped; nil for all
+	fault     Fault
 }
+
+// A Fault handles the first touch of a page of a tracked mapping, on the thread that touched it; the fault itself has been paid for.
+type Fault func(t *Thread, page int, write bool)
 
 // Touched tells whether the mapping was ever used.
 func (m *Mapping) Touched() bool { return m.touched }
@@ -53,10 +59,50 @@ func (c *Core) Map(name string, r *memory.Region, a Attr) (*Mapping, error) {
 		return nil, fmt.Errorf("mapping %s: %w", name, err)
 	}
 	c.nextVA = (c.nextVA + shmlba - 1) &^ (shmlba - 1)
-	m := &Mapping{Name: name, VA: c.nextVA, Attr: a, Region: r, Bytes: int(r.Bytes), pageShift: 12, tables: tables}
+	m := &Mapping{Name: name, VA: c.nextVA + bus.Virt(r.Start), Attr: a, Region: r, Bytes: int(r.Bytes), pageShift: 12, tables: tables}
 	c.nextVA += bus.Virt(len(r.Frames)+1) * memory.PageBytes
 	c.mappings = append(c.mappings, m)
 	return m, nil
+}
+
+// MapTracked is Map without a page: each becomes present by a fault at its first touch.
+func (c *Core) MapTracked(name string, r *memory.Region, a Attr, f Fault) (*Mapping, error) {
+	m, err := c.Map(name, r, a)
+	if err != nil {
+		return nil, err
+	}
+	m.present, m.fault = make([]bool, len(r.Frames)), f
+	return m, nil
+}
+
+// Zap takes the pages of a tracked mapping away: an entry of its tables is cleared for each that is present, and the TLB is flushed.
+func (t *Thread) Zap(m *Mapping) {
+	c := t.core
+	old := t.Enter(Driver)
+	any := false
+	for page, there := range m.present {
+		if there {
+			any = true
+			m.present[page] = false
+			c.sync()
+			c.chargeCycles(int64(c.cfg.AccessCycles))
+			c.write(linearMap(m.tables.Addr(page*4)), 4, 4, true)
+		}
+	}
+	if any {
+		t.Barrier()
+		c.tlb.flush()
+	}
+	t.Leave(old)
+}
+
+// touch takes the fault of a page that is not present.
+func (t *Thread) touch(m *Mapping, page int, write bool) {
+	t.PageFaults(1)
+	m.present[page] = true
+	c := t.core
+	c.write(linearMap(m.tables.Addr(page*4)), 4, 4, true)
+	m.fault(t, page, write)
 }
 
 // Unmap removes the mapping.
@@ -129,8 +175,9 @@ func (t *tlb) lookup(page uint64) bool {
 	return false
 }
 
-// translate charges the TLB miss, if any, of an access at off of the mapping.
-func (c *Core) translate(m *Mapping, off int) {
+// translate charges the TLB miss, if any, of an access at off of the mapping, and takes the fault of a page that is not present.
+func (t *Thread) translate(m *Mapping, off int, write bool) {
+	c := t.core
 	var page uint64
 	if m.pageShift == 12 {
 		page = (uint64(m.VA)+uint64(off))>>12<<6 | 12
@@ -143,8 +190,11 @@ func (c *Core) translate(m *Mapping, off int) {
 	c.stats.TLBMisses++
 	c.chargeCycles(int64(c.cfg.TLBMissCycles))
 	if m.tables != nil {
-		pte := off / memory.PageBytes * 4
-		c.load(linearMap(m.tables.Addr(pte)), 4)
+		i := (off + m.Region.Start) / memory.PageBytes
+		c.load(linearMap(m.tables.Addr(i*4)), 4)
 		c.completeFills() // the walk waits for its descriptor
+		if m.present != nil && !m.present[i] {
+			t.touch(m, i, write)
+		}
 	}
 }

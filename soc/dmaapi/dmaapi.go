@@ -1,76 +1,10 @@
 package dmaapi
 
 import (
-	"fmt"
-
-	"socsim/cachemodel"
 	"socsim/sim"
 	"socsim/soc/cpu"
 	"socsim/soc/memory"
 )
-
-// Event is a moment at which a policy is asked.
-type Event uint8
-
-// The events. Allocate and MapCPU choose how the CPU sees the buffer; the others choose cache maintenance.
-const (
-	Allocate         Event = iota // the exporter allocates the buffer
-	MapCPU                        // a CPU mapping is created
-	MapDevice                     // an attachment is mapped for its device
-	UnmapDevice                   // it is unmapped
-	ToDeviceHandover              // ownership passes to the device: sync for device
-	ToCPUHandover                 // ownership passes to the CPU: sync for CPU
-)
-
-func (e Event) String() string {
-	names := [...]string{"allocate", "map-cpu", "map-device", "unmap-device", "to-device", "to-cpu"}
-	if int(e) < len(names) {
-		return names[e]
-	}
-	return fmt.Sprintf("event(%d)", uint8(e))
-}
-
-// Question is what a policy sees: what a real driver could see, and nothing of the model's truth.
-type Question struct {
-	Event     Event
-	Buffer    string // name of the buffer
-	Index     int    // which of the buffers of that name
-	Bytes     int
-	Segments  int // scatter-gather entries
-	Device    string
-	Direction Direction
-	// Attr is the CPU attribute asked for (Allocate, MapCPU).
-	Attr cpu.Attr
-	// Default is what the coherence profile does by range at this event.
-	Default Operation
-}
-
-// Extent is how much of the cache an operation covers.
-type Extent uint8
-
-// The extents.
-const (
-	ByRange Extent = iota // the buffer's lines, by address
-	Whole                 // the whole cache, by set and way, cleaned and invalidated
-	Partial               // the spans of the answer, by address
-)
-
-// Span is a part of a buffer.
-type Span struct{ Offset, Bytes int }
-
-// Answer is what a policy decides. The zero Answer does nothing and keeps the attribute asked for.
-type Answer struct {
-	// Attr overrides the CPU attribute at Allocate and MapCPU if not empty.
-	Attr cpu.Attr
-	// Op is the operation to perform.
-	Op     Operation
-	Extent Extent
-	// Spans are the parts that a Partial operation covers.
-	Spans []Span
-}
-
-// A Policy decides about maintenance. It may keep state of its own but must be deterministic.
-type Policy interface{ Decide(q *Question) Answer }
 
 // Buffer is memory that takes part in DMA.
 type Buffer struct {
@@ -78,21 +12,36 @@ type Buffer struct {
 	Index  int
 	Region *memory.Region
 	Runs   []memory.Run // one a scatter-gather entry
-	// Coherent memory (dma_alloc_coherent) is never cached by the CPU: syncs do nothing, as in the kernel.
-	Coherent bool
+	// Kind is how it was allocated. Coherent memory is never cached by the CPU: syncs do nothing, as in the kernel.
+	Kind Kind
+	// Exporter is the name of who allocated it, for the policy.
+	Exporter string
+
+	mappings []mapping // of devices
+	shared   bool      // that two devices own it has been noted
+	tracked  []*cpu.Mapping
+	pending  int                   // operations that a worker thread has not done yet
+	then     []func(t *cpu.Thread) // what waits for them
 }
 
-// NewBuffer describes a region for DMA.
+// NewBuffer describes a region for DMA, coherent or streaming.
 func NewBuffer(name string, index int, r *memory.Region, coherent bool) *Buffer {
-	return &Buffer{Name: name, Index: index, Region: r, Runs: r.Runs(), Coherent: coherent}
+	k := Streaming
+	if coherent {
+		k = Coherent
+	}
+	return &Buffer{Name: name, Index: index, Region: r, Runs: r.Runs(), Kind: k}
 }
+
+// Bytes returns its size.
+func (b *Buffer) Bytes() int { return int(b.Region.Bytes) }
 
 // A Tracer is told about every hand-over, for blame. It must not change the model.
 type Tracer interface {
 	Handover(h Handover)
 }
 
-// Handover is one sync call and what came of it.
+// Handover is one sync call and what came of it, when it was complete.
 type Handover struct {
 	At        sim.Time
 	Buffer    *Buffer
@@ -103,86 +52,175 @@ type Handover struct {
 	Answer    Answer
 }
 
+// Call is one call of the streaming API.
+type Call struct {
+	Event     Event // MapDevice, UnmapDevice, ToDeviceHandover or ToCPUHandover
+	Buffer    *Buffer
+	Device    string
+	Direction Direction
+	// Offset and Length are the part that is synced (dma_sync_single_range_for_cpu and its like); a Length of 0 is the whole buffer.
+	Offset, Length int
+	Hints          Hints
+}
+
+// toCPU tells whether the call gives the buffer to the CPU.
+func (c *Call) toCPU() bool { return c.Event == ToCPUHandover || c.Event == UnmapDevice }
+
+// runs returns the physical memory that the call is about.
+func (c *Call) runs() []memory.Run {
+	if c.Offset == 0 && c.Length == c.Buffer.Bytes() {
+		return c.Buffer.Runs
+	}
+	return c.Buffer.Region.RunsOf(c.Offset, c.Length)
+}
+
 // API carries out syncs on a core.
 type API struct {
-	Core    *cpu.Core
-	profile Profile
-	policy  Policy
-	tracer  Tracer
+	Core     *cpu.Core
+	profile  Profile
+	policy   Policy
+	tracer   Tracer
+	debugger Debugger
+	queue    []job // for the worker thread
+	started  bool  // there is one
+	work     cpu.WaitQueue
+	done     cpu.WaitQueue
 }
 
 // New returns the DMA API of a machine with the given coherence profile and policy. tracer may be nil.
 func New(core *cpu.Core, p Profile, policy Policy, tracer Tracer) *API {
+	if s, ok := policy.(Seer); ok {
+		s.See(Truth{core})
+	}
 	return &API{Core: core, profile: p, policy: policy, tracer: tracer}
+}
+
+// Start lets a policy that is a Starter work before the first allocation.
+func (a *API) Start(t *cpu.Thread) {
+	if s, ok := a.policy.(Starter); ok {
+		old := t.Enter(cpu.Driver)
+		s.Start(t, a)
+		t.Leave(old)
+	}
 }
 
 // Policy returns the policy in force.
 func (a *API) Policy() Policy { return a.policy }
 
+// HasOuter tells whether the chip has an outer cache.
+func (a *API) HasOuter() bool {
+	c := a.Core.Caches()
+	return c.Inner() < c.Levels()
+}
+
 // Ask puts a question that is not a hand-over.
 func (a *API) Ask(q *Question) Answer { return a.policy.Decide(q) }
 
+// Question is what a driver knows of a buffer, to be completed for an event and put with Ask.
+func (a *API) Question(e Event, b *Buffer) Question {
+	return Question{
+		Event: e, Buffer: b.Name, Index: b.Index, Bytes: b.Bytes(), Segments: len(b.Runs), Length: b.Bytes(),
+		Contiguous: len(b.Runs) == 1, Exporter: b.Exporter, HasOuter: a.HasOuter(),
+	}
+}
+
 // SyncForDevice gives the buffer to the device (dma_sync_sg_for_device).
 func (a *API) SyncForDevice(t *cpu.Thread, b *Buffer, device string, dir Direction) {
-	a.handover(t, b, device, ToDeviceHandover, dir, a.profile.ForDevice[dir])
+	a.Do(t, Call{Event: ToDeviceHandover, Buffer: b, Device: device, Direction: dir})
 }
 
 // SyncForCPU gives the buffer to the CPU (dma_sync_sg_for_cpu).
 func (a *API) SyncForCPU(t *cpu.Thread, b *Buffer, device string, dir Direction) {
-	a.handover(t, b, device, ToCPUHandover, dir, a.profile.ForCPU[dir])
+	a.Do(t, Call{Event: ToCPUHandover, Buffer: b, Device: device, Direction: dir})
 }
 
 // Map maps the buffer for the device, which hands it over (dma_map_sg).
 func (a *API) Map(t *cpu.Thread, b *Buffer, device string, dir Direction) {
-	a.handover(t, b, device, MapDevice, dir, a.profile.ForDevice[dir])
+	a.Do(t, Call{Event: MapDevice, Buffer: b, Device: device, Direction: dir})
 }
 
 // Unmap ends the mapping, which hands the buffer back (dma_unmap_sg).
 func (a *API) Unmap(t *cpu.Thread, b *Buffer, device string, dir Direction) {
-	a.handover(t, b, device, UnmapDevice, dir, a.profile.ForCPU[dir])
+	a.Do(t, Call{Event: UnmapDevice, Buffer: b, Device: device, Direction: dir})
 }
 
-func (a *API) handover(t *cpu.Thread, b *Buffer, device string, e Event, dir Direction, op Operation) {
+// Do carries out a call: it asks the policy and does what that decides, at once or on the worker thread. Coherent memory needs nothing and nobody is asked.
+func (a *API) Do(t *cpu.Thread, c Call) {
+	if c.Length == 0 {
+		c.Length = c.Buffer.Bytes() - c.Offset
+	}
+	a.pass(t, &c)
+	if c.Offset < 0 || c.Length <= 0 || c.Offset+c.Length > c.Buffer.Bytes() {
+		return // there is nothing that belongs to the buffer
+	}
+	op := a.operation(&c)
 	var ans Answer
-	if !b.Coherent {
-		q := Question{
-			Event: e, Buffer: b.Name, Index: b.Index, Bytes: int(b.Region.Bytes), Segments: len(b.Runs), Device: device, Direction: dir, Default: op,
-		}
+	if !c.Buffer.Kind.Coherent() {
+		q := a.Question(c.Event, c.Buffer)
+		q.Device, q.Direction, q.Offset, q.Length, q.Hints, q.Default = c.Device, c.Direction, c.Offset, c.Length, c.Hints, op
 		ans = a.policy.Decide(&q)
-		a.perform(t, b, ans, e == ToCPUHandover || e == UnmapDevice)
 	}
-	if a.tracer != nil {
-		a.tracer.Handover(Handover{
-			At: t.Now(), Buffer: b, Device: device, Event: e, Direction: dir, Default: op, Answer: ans,
-		})
-	}
+	a.carryOut(t, job{c, op, ans})
 }
 
-// perform carries out an answer. Outer caches come after the inner ones on the way to the device, and before them on the way back (outer_inv_range in __dma_page_dev_to_cpu).
-func (a *API) perform(t *cpu.Thread, b *Buffer, ans Answer, toCPU bool) {
-	pass := cpu.Pass{Op: ans.Op.cacheOp(), Edge: a.profile.Edge, AllColours: a.profile.AllColours, OuterFirst: toCPU}
+// operation is what the profile does at a call.
+func (a *API) operation(c *Call) Operation {
 	switch {
-	case ans.Op == Nothing:
-	case ans.Extent == Whole:
-		t.MaintainAll([]*memory.Region{b.Region})
-		t.MaintainAllOuter([]*memory.Region{b.Region})
-	case ans.Extent == Partial:
-		var runs []memory.Run
-		for _, s := range ans.Spans {
-			runs = append(runs, b.Region.RunsOf(s.Offset, s.Bytes)...)
-		}
-		t.MaintainRange(pass, runs)
+	case c.Hints.Has(SkipCPUSync):
+		return Nothing
+	case c.toCPU():
+		return a.profile.ForCPU[c.Direction]
 	default:
-		t.MaintainRange(pass, b.Runs)
+		return a.profile.ForDevice[c.Direction]
 	}
 }
 
-// Clear zeroes newly allocated memory through the kernel's linear map, and for coherent memory cleans and invalidates it, as the kernel does once at allocation.
-func (a *API) Clear(t *cpu.Thread, b *Buffer) {
-	old := t.Enter(cpu.Driver)
-	t.Access(a.Core.KernelMap(b.Region), 0, int(b.Region.Bytes), cpu.Touch{Write: true, Width: 8})
-	if b.Coherent {
-		t.MaintainRange(cpu.Pass{Op: cachemodel.CleanInvalidate, Edge: a.profile.Edge, AllColours: a.profile.AllColours}, b.Runs)
+// Batch hands several buffers over in one submission. The policy is asked about them all first (drivers/gpu/msm/kgsl.c sums up the sizes of a batch): if it answers an operation on the whole cache,
+// that is done once and the buffers' own hand-overs do nothing; otherwise each buffer is asked about by itself.
+func (a *API) Batch(t *cpu.Thread, calls []Call) {
+	q := Question{Event: Batch, HasOuter: a.HasOuter()}
+	var handed []*memory.Region
+	for i := range calls {
+		c := &calls[i]
+		if c.Buffer.Kind.Coherent() {
+			continue
+		}
+		if op := a.operation(c); op > q.Default {
+			q.Default = op
+		}
+		q.Device, q.Direction = c.Device, c.Direction
+		q.Buffers++
+		q.Segments += len(c.Buffer.Runs)
+		q.TotalBytes += c.Buffer.Bytes()
+		handed = append(handed, c.Buffer.Region)
 	}
-	t.Leave(old)
+	var ans Answer
+	if q.Buffers > 0 {
+		q.Bytes, q.Length = q.TotalBytes, q.TotalBytes
+		ans = a.policy.Decide(&q)
+	}
+	if ans.Op == Nothing || ans.Extent != Whole {
+		for _, c := range calls {
+			a.Do(t, c)
+		}
+		return
+	}
+	for _, c := range calls {
+		a.Wait(t, c.Buffer) // what a worker still has to do comes first
+	}
+	t.MaintainAll(handed)
+	if ans.Outer != OuterByRange {
+		t.MaintainAllOuter(handed)
+	}
+	for _, c := range calls {
+		c.Length = c.Buffer.Bytes()
+		a.pass(t, &c)
+		if ans.Outer == OuterByRange && a.HasOuter() && !c.Buffer.Kind.Coherent() {
+			p := a.rangePass(ans.Op, c.toCPU())
+			p.Reach = cpu.OuterOnly
+			t.MaintainRange(p, c.Buffer.Runs)
+		}
+		a.zap(t, &c)
+		a.told(t, job{c, a.operation(&c), ans})
+	}
 }

@@ -110,6 +110,7 @@ func TestAPolicyIsAskedWhatADriverKnows(t *testing.T) {
 	r := newRig(t, "armv7")
 	region := r.scattered(10_000)
 	b := NewBuffer("preview", 3, region, false)
+	b.Exporter = "vb2-sg"
 	r.run(func(th *cpu.Thread) {
 		for _, c := range calls {
 			c.do(r.api, th, b, "camera", FromDevice)
@@ -118,7 +119,8 @@ func TestAPolicyIsAskedWhatADriverKnows(t *testing.T) {
 	var want []Question
 	for _, c := range calls {
 		want = append(want, Question{
-			Event: c.event, Buffer: "preview", Index: 3, Bytes: 10_000, Segments: len(region.Runs()), Device: "camera", Direction: FromDevice, Default: Invalidate,
+			Event: c.event, Buffer: "preview", Index: 3, Bytes: 10_000, Segments: len(region.Runs()), Device: "camera", Direction: FromDevice,
+			Length: 10_000, Contiguous: len(region.Runs()) == 1, Exporter: "vb2-sg", Default: Invalidate,
 		})
 	}
 	if diff := cmp.Diff(want, r.asked); diff != "" {
@@ -182,7 +184,7 @@ func TestCoherentMemoryLeavesTheCacheWhenItIsCleared(t *testing.T) {
 		region := r.scattered(64 << 10)
 		r.run(func(th *cpu.Thread) {
 			th.Access(r.Core.KernelMap(region), 0, 64<<10, cpu.Touch{Width: 8})
-			r.api.Clear(th, NewBuffer("buffer", 0, region, coherent))
+			r.api.Clear(th, NewBuffer("buffer", 0, region, coherent), false)
 		})
 		resident := 0
 		for off := 0; off < 64<<10; off += 64 {
@@ -207,7 +209,7 @@ func TestTheProfilesAreListed(t *testing.T) {
 			t.Errorf("%s: %+v", n, p)
 		}
 	}
-	if _, ok := ProfileByName("armv6"); ok {
+	if _, ok := ProfileByName("armv99"); ok {
 		t.Error("a profile that is not there was found")
 	}
 }

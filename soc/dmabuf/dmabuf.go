@@ -1,58 +1,33 @@
-// Package dmabuf models the kernel's buffer sharing: buffers with an exporter, attachments of devices, CPU access brackets, and reservation fences.
+// Package dmabuf models the kernel's buffer sharing: buffers with an exporter, attachments of devices, CPU access brackets, kernel and user mappings, reservation objects and their fences.
 //
 // What each exporter does to the caches differs, and decides what a strategy costs:
 //
-//   - system-heap: cached pages; begin and end of CPU access sync every mapped attachment, so k attachments cost k passes (drivers/dma-buf/heaps/system_heap.c).
-//   - vb2-sg: cached pages of a V4L2 queue; attachments stay mapped, the queue syncs at QBUF and in buffer-done, and CPU access brackets sync the queue's own mapping once
-//     (drivers/media/common/videobuf2/videobuf2-dma-sg.c; its begin and end hooks are recalled, not looked up).
-//   - vb2-contig: contiguous memory of a V4L2 queue; coherent and never synced, unless it was asked for cached (V4L2_MEMORY_FLAG_NON_COHERENT); then like vb2-sg.
-//   - gem: contiguous coherent memory of a display or GPU driver; never synced.
+//   - system-heap: cached pages; begin and end of CPU access sync every mapped attachment, so k attachments cost k passes, and none if no attachment is mapped.
+//   - cma-heap: the same from contiguous memory; a user mapping is populated by faults.
+//   - uncached-heap: pages, flushed once when they are allocated and write-combined for user space; never synced.
+//   - vb2-sg: cached pages of a V4L2 queue; the queue syncs at QBUF and in buffer-done, and CPU access brackets sync the queue's own mapping once. A device that imports one maps it once, which syncs
+//     it for that device then; the mapping is kept until detach.
+//   - vb2-contig: contiguous memory of a V4L2 queue; coherent and never synced, unless it was asked for cached (V4L2_MEMORY_FLAG_NON_COHERENT): then the queue syncs it, but neither an importer's
+//     mapping nor a CPU access bracket does. Whether a later kernel closed that hole was not checked; Request.SyncNonCoherent does.
+//   - gem: contiguous coherent memory of a display or GPU driver; never synced, and mappings are kept until detach.
 //
-// A device that imports a vb2 buffer maps it once, which syncs it for that device then; the mapping is cached.
+// The sources stand beside each in exporter.go. The core is drivers/dma-buf/dma-buf.c (0148b24e) and dma-resv.c (recalled).
 //
-// Left out: moving buffers, EAGAIN from begin and end, sync files, mmap of the dma-buf file descriptor apart from the exporter's own mapping.
+// A buffer lives until its last reference is put; user mappings hold one. What is done to a buffer, an attachment, a mapping or a fence beyond its life is an error and is reported to a [Debugger],
+// never a panic: the simulated driver has a bug, not the simulator.
+//
+// Left out: moving buffers (dynamic importers), file descriptors, the cost of setting up a vmap, colours of vmaps that differ from those of user mappings.
 package dmabuf
 
 import (
 	"fmt"
+	"slices"
 
-	"socsim/sim/bus"
+	"socsim/sim"
 	"socsim/soc/cpu"
 	"socsim/soc/dmaapi"
 	"socsim/soc/memory"
 )
-
-// Exporter is who allocated a buffer and decides about its maintenance.
-type Exporter string
-
-// The exporters.
-const (
-	SystemHeap Exporter = "system-heap"
-	VB2SG      Exporter = "vb2-sg"
-	VB2Contig  Exporter = "vb2-contig"
-	GEM        Exporter = "gem"
-)
-
-// Values lists the exporters.
-func (Exporter) Values() []string {
-	return []string{string(SystemHeap), string(VB2SG), string(VB2Contig), string(GEM)}
-}
-
-// IsQueue tells whether buffers of this exporter belong to a V4L2 queue, which syncs them at QBUF and in buffer-done.
-func (e Exporter) IsQueue() bool { return e == VB2SG || e == VB2Contig }
-
-// Contiguous tells whether the exporter's memory is always contiguous.
-func (e Exporter) Contiguous() bool { return e == VB2Contig || e == GEM }
-
-// An Importer is a device that can attach: how it makes the buffer reachable for itself.
-type Importer interface {
-	// DeviceName names the device.
-	DeviceName() string
-	// MapBuffer makes the buffer reachable and returns its bus address. Its cost is the calling thread's.
-	MapBuffer(t *cpu.Thread, b *Buffer) (bus.Addr, error)
-	// UnmapBuffer ends that.
-	UnmapBuffer(t *cpu.Thread, b *Buffer, addr bus.Addr) error
-}
 
 // Stats counts buffer sharing over all buffers of an allocator.
 type Stats struct {
@@ -64,7 +39,15 @@ type Allocator struct {
 	api     *dmaapi.API
 	stats   Stats
 	buffers []*Buffer
+
+	timelines  []*Timeline
+	debugger   Debugger
+	misuses    [misuses]uint64
+	interrupts func(*Buffer) bool
 }
+
+// now is the engine's time, for calls that are not a thread's.
+func (a *Allocator) now() sim.Time { return a.api.Core.Engine().Now() }
 
 // NewAllocator returns an allocator over the DMA API.
 func NewAllocator(api *dmaapi.API) *Allocator { return &Allocator{api: api} }
@@ -95,6 +78,8 @@ type Request struct {
 	Direction dmaapi.Direction
 	// Owner is the device of the exporting queue.
 	Owner string
+	// SyncNonCoherent makes CPU access brackets of vb2-contig sync the queue's own mapping, as vb2-sg does; coherent memory needs none.
+	SyncNonCoherent bool
 }
 
 // Buffer is a dma-buf.
@@ -105,33 +90,42 @@ type Buffer struct {
 	Direction   dmaapi.Direction
 	Owner       string
 	Resv        Reservation
-	mapping     *cpu.Mapping
 	attachments []*Attachment
+	mappings    []*CPUMapping // of user space
+	vmap        *CPUMapping
+	vmaps       int
+	hooks       bool // Request.SyncNonCoherent
 	alloc       *Allocator
-}
 
-// Attachment is a device's attachment.
-type Attachment struct {
-	Buffer    *Buffer
-	Importer  Importer
-	Direction dmaapi.Direction
-	Addr      bus.Addr
-	mapped    bool
-	used      bool
+	refs      int
+	pinned    bool // the memory is somebody else's
+	dead      bool
+	made      sim.Time
+	died      sim.Time
+	put       sim.Time // the last time
+	vunmapped sim.Time
 }
 
 // Allocate allocates a buffer on behalf of t and zeroes it.
 func (a *Allocator) Allocate(t *cpu.Thread, r Request) (*Buffer, error) {
 	old := t.Enter(cpu.Driver)
 	defer t.Leave(old)
+	r.Attr = r.Exporter.traits().attr(r.Attr)
 	q := dmaapi.Question{
 		Event: dmaapi.Allocate, Buffer: r.Name, Index: r.Index, Bytes: int(r.Bytes), Direction: r.Direction, Attr: r.Attr, Device: r.Owner,
+		Length: int(r.Bytes), Contiguous: r.Contiguous || r.Exporter.Contiguous(), Exporter: string(r.Exporter), HasOuter: a.api.HasOuter(),
 	}
 	attr := r.Attr
-	streaming := r.Exporter == SystemHeap || r.Exporter == VB2SG || r.Attr == cpu.Cached || r.Attr == cpu.WriteThrough
-	if ans := a.api.Ask(&q); ans.Attr != "" {
+	x := r.Exporter.traits()
+	pages := x.pages
+	kind := dmaapi.Streaming // pages are, whatever the mapping asked for
+	if !pages || x.uncached {
+		kind = dmaapi.KindOf(attr, pages)
+	}
+	ans := a.api.Ask(&q)
+	if ans.Attr != "" {
 		attr = ans.Attr
-		streaming = attr == cpu.Cached || attr == cpu.WriteThrough
+		kind = dmaapi.KindOf(attr, pages)
 	}
 	name := fmt.Sprintf("%s#%d", r.Name, r.Index)
 	mem := a.api.Core.Memory()
@@ -146,119 +140,111 @@ func (a *Allocator) Allocate(t *cpu.Thread, r Request) (*Buffer, error) {
 		return nil, err
 	}
 	b := &Buffer{
-		Buffer:   dmaapi.NewBuffer(r.Name, r.Index, region, !streaming),
+		Buffer:   dmaapi.NewBuffer(r.Name, r.Index, region, false),
 		Exporter: r.Exporter, Attr: attr, Direction: r.Direction, Owner: r.Owner, alloc: a,
+		hooks: r.SyncNonCoherent, refs: 1, made: t.Now(),
 	}
-	a.api.Clear(t, b.Buffer)
+	b.Buffer.Exporter, b.Kind = string(r.Exporter), kind
+	a.api.Clear(t, b.Buffer, ans.Force)
 	a.buffers = append(a.buffers, b)
 	return b, nil
 }
 
-// Attach adds an attachment of the device. Nothing is mapped yet.
-func (b *Buffer) Attach(dev Importer, dir dmaapi.Direction) *Attachment {
-	at := &Attachment{Buffer: b, Importer: dev, Direction: dir}
-	b.attachments = append(b.attachments, at)
-	return at
+// Pin makes a buffer of pages that somebody else owns, for a USERPTR queue (vb2_get_userptr of videobuf2-memops, recalled). Its device maps it with DMA_ATTR_SKIP_CPU_SYNC, and the last Put leaves
+// the pages alone.
+func (a *Allocator) Pin(t *cpu.Thread, index int, r *memory.Region, dir dmaapi.Direction, owner string) *Buffer {
+	b := &Buffer{
+		Buffer: dmaapi.NewBuffer(r.Name, index, r, false), Exporter: userPages, Attr: cpu.Cached, Direction: dir, Owner: owner, alloc: a,
+		refs: 1, made: t.Now(), pinned: true,
+	}
+	b.Buffer.Exporter = string(userPages)
+	a.buffers = append(a.buffers, b)
+	return b
 }
 
-// Map maps the attachment for its device and returns the bus address. The mapping hands the buffer over (dma_map_sg), except where the exporting queue syncs its own mapping at QBUF.
-func (at *Attachment) Map(t *cpu.Thread) (bus.Addr, error) {
-	if at.mapped {
-		return at.Addr, nil
+// ask puts a question about the buffer that is not a hand-over.
+func (b *Buffer) ask(e dmaapi.Event) dmaapi.Answer {
+	q := b.alloc.api.Question(e, b.Buffer)
+	q.Attr, q.Direction, q.Device = b.Attr, b.Direction, b.Owner
+	return b.alloc.api.Ask(&q)
+}
+
+// Get takes a reference.
+func (b *Buffer) Get() (*Buffer, error) {
+	if b.dead {
+		return nil, b.useAfterFree(b.alloc.now(), "", "getting")
 	}
+	b.refs++
+	return b, nil
+}
+
+// Allocator returns who allocated the buffer.
+func (b *Buffer) Allocator() *Allocator { return b.alloc }
+
+// Refs returns the number of references.
+func (b *Buffer) Refs() int { return b.refs }
+
+// Put drops a reference that Allocate or Get gave. With the last the memory is given back, whoever may still use it.
+func (b *Buffer) Put(t *cpu.Thread) error {
+	if b.dead || b.refs == len(b.mappings) {
+		return b.alloc.misuse(Misuse{Kind: DoublePut, Buffer: b, At: t.Now(), Since: b.put}, "putting %s: the last reference was put at %v", b.Region.Name, b.put)
+	}
+	b.put = t.Now()
+	return b.drop(t)
+}
+
+// drop drops a reference, or that of a user mapping.
+func (b *Buffer) drop(t *cpu.Thread) error {
+	if b.refs--; b.refs > 0 {
+		return nil
+	}
+	var err error
+	switch name := b.Region.Name; {
+	case len(b.attachments) > 0:
+		at := b.attachments[0]
+		err = b.alloc.misuse(Misuse{Kind: PutAttached, Buffer: b, Device: at.Importer.DeviceName(), At: t.Now(), Since: at.made}, "freeing %s: %s is attached", name, at.Importer.DeviceName())
+	case b.vmaps > 0:
+		err = b.alloc.misuse(Misuse{Kind: PutVmapped, Buffer: b, At: t.Now(), Since: b.vmap.made}, "freeing %s: the kernel maps it", name)
+	}
+	b.free(t)
+	return err
+}
+
+// free is the exporter's release.
+func (b *Buffer) free(t *cpu.Thread) {
 	old := t.Enter(cpu.Driver)
 	defer t.Leave(old)
-	addr, err := at.Importer.MapBuffer(t, at.Buffer)
-	if err != nil {
-		return 0, fmt.Errorf("mapping %s for %s: %w", at.Buffer.Region.Name, at.Importer.DeviceName(), err)
+	b.alloc.api.Wait(t, b.Buffer)
+	if b.vmaps > 0 {
+		b.vmap.remove(t)
+		b.vmap, b.vmaps = nil, 0
 	}
-	at.Addr, at.mapped = addr, true
-	at.Buffer.alloc.stats.Maps++
-	if !at.queueOwn() {
-		at.Buffer.alloc.api.Map(t, at.Buffer.Buffer, at.Importer.DeviceName(), at.Direction)
+	if !b.pinned {
+		b.ask(dmaapi.Free)
+		b.alloc.api.Core.Memory().Free(b.Region)
 	}
-	return addr, nil
+	b.Resv.release()
+	b.alloc.buffers = slices.DeleteFunc(b.alloc.buffers, func(x *Buffer) bool { return x == b })
+	b.dead, b.died = true, t.Now()
 }
 
-// queueOwn tells whether this is the exporting queue's own mapping, which videobuf2 makes and ends with DMA_ATTR_SKIP_CPU_SYNC.
-func (at *Attachment) queueOwn() bool {
-	return at.Buffer.Exporter.IsQueue() && at.Importer.DeviceName() == at.Buffer.Owner
-}
+// Dead tells whether the last reference has been put.
+func (b *Buffer) Dead() bool { return b.dead }
 
-// Unmap ends the device's mapping.
-func (at *Attachment) Unmap(t *cpu.Thread) error {
-	if !at.mapped {
-		return fmt.Errorf("unmapping %s for %s: not mapped", at.Buffer.Region.Name, at.Importer.DeviceName())
-	}
-	old := t.Enter(cpu.Driver)
-	defer t.Leave(old)
-	at.mapped = false
-	at.Buffer.alloc.stats.Unmaps++
-	if !at.queueOwn() {
-		at.Buffer.alloc.api.Unmap(t, at.Buffer.Buffer, at.Importer.DeviceName(), at.Direction)
-	}
-	return at.Importer.UnmapBuffer(t, at.Buffer, at.Addr)
-}
-
-// Use notes that the device worked on the buffer through this attachment.
-func (at *Attachment) Use() { at.used = true }
-
-// MapUser maps the buffer into user space with its attribute.
-func (b *Buffer) MapUser(t *cpu.Thread) (*cpu.Mapping, error) {
-	if b.mapping != nil {
-		return b.mapping, nil
-	}
-	q := dmaapi.Question{Event: dmaapi.MapCPU, Buffer: b.Name, Index: b.Index, Bytes: int(b.Region.Bytes), Attr: b.Attr}
-	attr := b.Attr
-	if ans := b.alloc.api.Ask(&q); ans.Attr != "" {
-		attr = ans.Attr
-	}
-	if attr == cpu.NoMapping {
-		return nil, fmt.Errorf("mapping %s for the CPU: it was allocated without a CPU mapping (cpu_mapping: none)", b.Region.Name)
-	}
-	m, err := b.alloc.api.Core.Map(b.Region.Name, b.Region, attr)
-	if err != nil {
-		return nil, err
-	}
-	b.mapping = m
-	t.PageFaults(1) // the whole range is populated at mmap: one entry into the kernel
-	return m, nil
-}
-
-// BeginCPUAccess is DMA_BUF_IOCTL_SYNC with START: SYNC_READ is FromDevice, SYNC_WRITE is ToDevice, both is Bidirectional. As in the kernel the exporter's hook runs before the
-// implicit fences are waited for.
-func (b *Buffer) BeginCPUAccess(t *cpu.Thread, dir dmaapi.Direction) {
-	t.Syscall(func() {
-		b.cpuAccess(t, dir, b.alloc.api.SyncForCPU)
-		b.Resv.Wait(t, dir != dmaapi.FromDevice)
-	})
-}
-
-// EndCPUAccess is DMA_BUF_IOCTL_SYNC with END.
-func (b *Buffer) EndCPUAccess(t *cpu.Thread, dir dmaapi.Direction) {
-	t.Syscall(func() { b.cpuAccess(t, dir, b.alloc.api.SyncForDevice) })
-}
-
-// cpuAccess is the exporter's hook: it syncs each mapped attachment, the queue's own mapping, or nothing.
-func (b *Buffer) cpuAccess(t *cpu.Thread, dir dmaapi.Direction, sync func(*cpu.Thread, *dmaapi.Buffer, string, dmaapi.Direction)) {
-	b.alloc.stats.CPUAccess++
-	switch {
-	case b.Exporter == SystemHeap:
-		for _, at := range b.attachments {
-			if at.mapped {
-				sync(t, b.Buffer, at.Importer.DeviceName(), dir)
-			}
-		}
-	case b.Exporter.IsQueue():
-		sync(t, b.Buffer, b.Owner, b.Direction)
-	}
+func (b *Buffer) useAfterFree(at sim.Time, who, doing string) error {
+	return b.alloc.misuse(Misuse{Kind: UseAfterFree, Buffer: b, Device: who, At: at, Since: b.died}, "%s %s: freed at %v", doing, b.Region.Name, b.died)
 }
 
 // MappingsUnused counts device and CPU mappings that were made and never used.
 func (a *Allocator) MappingsUnused() int {
 	n := 0
 	for _, b := range a.buffers {
-		if b.mapping != nil && !b.mapping.Touched() {
+		for _, m := range b.mappings {
+			if !m.Touched() {
+				n++
+			}
+		}
+		if b.vmap != nil && !b.vmap.Touched() {
 			n++
 		}
 		for _, at := range b.attachments {

@@ -33,7 +33,11 @@ func (r *rig) Decide(q *dmaapi.Question) dmaapi.Answer {
 	if q.Event == dmaapi.Allocate || q.Event == dmaapi.MapCPU {
 		return dmaapi.Answer{Attr: r.attr}
 	}
-	r.asked = append(r.asked, fmt.Sprintf("%v %v %s", q.Event, q.Direction, q.Device))
+	asked := fmt.Sprintf("%v %v %s", q.Event, q.Direction, q.Device)
+	if q.Hints.Has(dmaapi.SkipCPUSync) {
+		asked += fmt.Sprintf(", skip: %v", q.Default)
+	}
+	r.asked = append(r.asked, asked)
 	return dmaapi.Answer{Op: q.Default}
 }
 
@@ -48,11 +52,17 @@ func (r *rig) expect(what string, want ...string) {
 
 func newRig(tb testing.TB) *rig {
 	tb.Helper()
+	return newRigOn(tb, "omap3430")
+}
+
+// newRigOn is newRig on another preset.
+func newRigOn(tb testing.TB, preset string, more ...conf.Override) *rig {
+	tb.Helper()
 	var root struct {
 		SoC soc.Config `conf:"soc,preset=soc"`
 	}
 	small := []conf.Override{{Path: "soc.memory.size", Value: "16MiB"}, {Path: "soc.memory.reserved", Value: "8MiB"}}
-	if _, err := conf.Decode(conf.Source{Name: "test", Data: []byte("soc: omap3430\n")}, small, presets.Set{}, &root); err != nil {
+	if _, err := conf.Decode(conf.Source{Name: "test", Data: []byte("soc: " + preset + "\n")}, append(small, more...), presets.Set{}, &root); err != nil {
 		tb.Fatal(err)
 	}
 	sys, err := soc.New(root.SoC, 1)
@@ -155,7 +165,7 @@ func TestTheSystemHeapSyncsEveryMappedAttachment(t *testing.T) {
 }
 
 func TestAQueueSyncsItsOwnMappingOnce(t *testing.T) {
-	for _, e := range []Exporter{VB2SG, VB2Contig} {
+	for _, e := range []Exporter{VB2SG} {
 		r := newRig(t)
 		r.run(func(th *cpu.Thread) {
 			b := r.buffer(th, e, cpu.Cached)
@@ -186,7 +196,7 @@ func TestCoherentExportersSyncNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.expect(string(c.exporter))
-			equal(t, "coherent", b.Coherent, true)
+			equal(t, "coherent", b.Kind.Coherent(), true)
 		})
 	}
 }
@@ -197,8 +207,9 @@ func TestMappingHandsTheBufferOverExceptToItsQueue(t *testing.T) {
 		device       string
 		mapped, undo []string
 	}{
-		{VB2SG, "camera", nil, nil}, // the queue's own mapping is made with DMA_ATTR_SKIP_CPU_SYNC
-		{VB2SG, "gpu", []string{"map-device TO_DEVICE gpu"}, []string{"unmap-device TO_DEVICE gpu"}},
+		// The queue's own mapping is made with DMA_ATTR_SKIP_CPU_SYNC, in the queue's direction.
+		{VB2SG, "camera", []string{"map-device FROM_DEVICE camera, skip: nothing", "to-cpu FROM_DEVICE camera, skip: nothing"}, []string{"unmap-device FROM_DEVICE camera, skip: nothing"}},
+		{VB2SG, "gpu", []string{"map-device TO_DEVICE gpu"}, nil}, // kept until detach
 		{SystemHeap, "camera", []string{"map-device TO_DEVICE camera"}, []string{"unmap-device TO_DEVICE camera"}},
 		{SystemHeap, "gpu", []string{"map-device TO_DEVICE gpu"}, []string{"unmap-device TO_DEVICE gpu"}},
 	} {
@@ -282,7 +293,7 @@ func TestAMappingNobodyUsedIsCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 		equal(t, "with three", r.alloc.MappingsUnused(), 3)
-		gpu.Use()
+		gpu.Use(th)
 		equal(t, "the GPU used one", r.alloc.MappingsUnused(), 2)
 		th.Access(m, 0, 4, cpu.Touch{Width: 4})
 		equal(t, "the CPU used one", r.alloc.MappingsUnused(), 1)
@@ -315,13 +326,13 @@ func TestTheStrategyChoosesTheAttribute(t *testing.T) {
 			what := fmt.Sprintf("%s asked for %s, strategy %q: ", c.exporter, c.asked, c.chosen)
 			equal(t, what+"attribute", b.Attr, c.want)
 			equal(t, what+"mapping", m.Attr, c.want)
-			equal(t, what+"coherent", b.Coherent, c.coherent)
+			equal(t, what+"coherent", b.Kind.Coherent(), c.coherent)
 		})
 	}
 }
 
 func TestExportersThatNeedContiguousMemoryGetIt(t *testing.T) {
-	for _, e := range []Exporter{SystemHeap, VB2SG, VB2Contig, GEM} {
+	for _, e := range []Exporter{SystemHeap, CMAHeap, UncachedHeap, VB2SG, VB2Contig, GEM} {
 		for _, contiguous := range []bool{false, true} {
 			r := newRig(t)
 			r.run(func(th *cpu.Thread) {
@@ -329,7 +340,7 @@ func TestExportersThatNeedContiguousMemoryGetIt(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				equal(t, fmt.Sprint(e, contiguous), b.Region.Contiguous(), contiguous || e == VB2Contig || e == GEM)
+				equal(t, fmt.Sprint(e, contiguous), b.Region.Contiguous(), contiguous || e == CMAHeap || e == VB2Contig || e == GEM)
 			})
 		}
 	}
@@ -404,9 +415,33 @@ func TestIsQueueAndContiguousTellTheExportersApart(t *testing.T) {
 	for _, c := range []struct {
 		e                 Exporter
 		queue, contiguous bool
-	}{{SystemHeap, false, false}, {VB2SG, true, false}, {VB2Contig, true, true}, {GEM, false, true}} {
+	}{{SystemHeap, false, false}, {CMAHeap, false, true}, {UncachedHeap, false, false}, {VB2SG, true, false}, {VB2Contig, true, true}, {GEM, false, true}} {
 		equal(t, string(c.e)+" is a queue", c.e.IsQueue(), c.queue)
 		equal(t, string(c.e)+" is contiguous", c.e.Contiguous(), c.contiguous)
 	}
-	equal(t, "listed", len(Exporter("").Values()), 4)
+	equal(t, "listed", len(Exporter("").Values()), 6)
+}
+
+func TestTheLastPutTellsTheStrategyAndGivesTheMemoryBack(t *testing.T) {
+	r := newRig(t)
+	r.run(func(th *cpu.Thread) {
+		before := r.Memory.FreeBytes()
+		b := r.buffer(th, VB2SG, cpu.Cached)
+		m, err := b.Mmap(th)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Put(th); err != nil {
+			t.Error(err)
+		}
+		equal(t, "dead while user space maps it", b.Dead(), false)
+		r.asked = nil
+		if err := m.Munmap(th); err != nil {
+			t.Error(err)
+		}
+		r.expect("free", "unmap-cpu FROM_DEVICE camera", "free FROM_DEVICE camera")
+		equal(t, "dead", b.Dead(), true)
+		equal(t, "free bytes", r.Memory.FreeBytes(), before)
+		equal(t, "buffers", len(r.alloc.Buffers()), 0)
+	})
 }

@@ -83,16 +83,14 @@ func TestAFenceWakesAllItsWaiters(t *testing.T) {
 	equal(t, "woken", woken, 3)
 }
 
-func TestANewWriterReplacesTheReaders(t *testing.T) {
+func TestANewWriterDoesNotForgetTheReaders(t *testing.T) {
 	var resv Reservation
-	resv.AddRead(&Fence{})
-	w := &Fence{}
+	reader, w := &Fence{}, &Fence{}
+	resv.AddRead(reader)
 	resv.AddWrite(w)
-	equal(t, "pending", resv.pending(true), w)
 	w.Signal()
-	if f := resv.pending(true); f != nil {
-		t.Error("the readers before the writer are still waited for")
-	}
+	equal(t, "a writer waits for", resv.pending(UsageFor(true)), reader)
+	equal(t, "a reader waits for", resv.pending(UsageFor(false)), nil)
 }
 
 func TestSignaledReadersAreForgotten(t *testing.T) {
@@ -102,8 +100,8 @@ func TestSignaledReadersAreForgotten(t *testing.T) {
 		resv.AddRead(f)
 		f.Signal()
 	}
-	if len(resv.reads) > 1 {
-		t.Errorf("%d fences are kept", len(resv.reads))
+	if len(resv.held) > 1 {
+		t.Errorf("%d fences are kept", len(resv.held))
 	}
 }
 
@@ -153,6 +151,117 @@ func TestACPUReadDoesNotWaitForReaders(t *testing.T) {
 			r.at(signal, f.Signal)
 			b.BeginCPUAccess(th, c.dir)
 			equal(t, c.dir.String(), th.Now() == signal, c.waits)
+		})
+	}
+}
+
+func TestAWaiterWaitsForItsUsageAndThoseBefore(t *testing.T) {
+	for _, u := range []Usage{Kernel, Write, Read, Bookkeep} {
+		for _, of := range []Usage{Kernel, Write, Read, Bookkeep} {
+			var resv Reservation
+			f := &Fence{}
+			resv.Add(f, of)
+			equal(t, u.String()+" waits for "+of.String(), resv.pending(u) == f, of <= u)
+		}
+	}
+	equal(t, "a reader waits for", UsageFor(false), Write)
+	equal(t, "a writer waits for", UsageFor(true), Read)
+}
+
+func TestALaterFenceOfATimelineTakesTheEarliersPlace(t *testing.T) {
+	r := newRig(t)
+	tl, other := r.alloc.NewTimeline("ring"), r.alloc.NewTimeline("other")
+	for _, c := range []struct {
+		name     string
+		first    *Fence
+		of, then Usage
+		kept     int
+	}{
+		{"the same usage", tl.New(0), Write, Write, 1},
+		{"a stronger one", tl.New(0), Read, Write, 1},
+		{"a weaker one", tl.New(0), Write, Read, 2},
+		{"another timeline", other.New(0), Write, Write, 2},
+	} {
+		var resv Reservation
+		resv.Add(c.first, c.of)
+		resv.Add(tl.New(0), c.then)
+		equal(t, c.name, len(resv.held), c.kept)
+	}
+}
+
+func TestAFenceLivesFromInitToDestroy(t *testing.T) {
+	r := newRig(t)
+	seen := watch(r)
+	r.run(func(th *cpu.Thread) {
+		f := r.alloc.NewTimeline("ring").New(th.Now())
+		equal(t, "at first", f.State(), FenceInit)
+		r.Core.Spawn("waiter", func(w *cpu.Thread) { f.Wait(w) })
+		th.SleepUntil(th.Now() + sim.Millisecond)
+		equal(t, "with a waiter", f.State(), FenceEnabled)
+		b := r.buffer(th, GEM, cpu.WriteCombine)
+		b.Resv.AddWrite(f)
+		f.Signal()
+		equal(t, "signaled", f.State(), FenceSignaled)
+		f.Put()
+		equal(t, "while the reservation holds it", f.State(), FenceSignaled)
+		_ = b.Put(th)
+		equal(t, "at the end", f.State(), FenceDestroyed)
+		r.alloc.CheckExit(th.Now())
+	})
+	seen.want(t, "a whole life")
+}
+
+func TestALostFenceLetsItsWaitersGo(t *testing.T) {
+	r := newRig(t)
+	done := false
+	r.run(func(th *cpu.Thread) {
+		f := r.alloc.NewTimeline("ring").New(th.Now())
+		r.Core.Spawn("waiter", func(w *cpu.Thread) { f.Wait(w); done = true })
+		th.SleepUntil(th.Now() + sim.Millisecond)
+		f.Put()
+	})
+	equal(t, "the waiter went on", done, true)
+}
+
+func TestASyncFileIsASnapshot(t *testing.T) {
+	r := newRig(t)
+	r.run(func(th *cpu.Thread) {
+		b := r.buffer(th, GEM, cpu.WriteCombine)
+		tl := r.alloc.NewTimeline("ring")
+		reader, writer, late := tl.New(0), &Fence{}, &Fence{}
+		b.Resv.AddRead(reader)
+		b.Resv.AddWrite(writer)
+		forWriter, err1 := b.ExportSyncFile(true)
+		forReader, err2 := b.ExportSyncFile(false)
+		if err1 != nil || err2 != nil {
+			t.Fatal(err1, err2)
+		}
+		b.Resv.AddWrite(late)
+		writer.Signal()
+		equal(t, "a reader's", forReader.Signaled(), true)
+		equal(t, "a writer's", forWriter.Signaled(), false)
+		signal := th.Now() + sim.Millisecond
+		r.at(signal, reader.Signal)
+		forWriter.Wait(th)
+		equal(t, "waited until", th.Now(), signal)
+		forWriter.Close()
+		equal(t, "late one", late.Signaled(), false)
+	})
+}
+
+func TestAnImportedSyncFileIsWaitedForAsAReaderOrWriter(t *testing.T) {
+	for _, write := range []bool{false, true} {
+		r := newRig(t)
+		r.run(func(th *cpu.Thread) {
+			b := r.buffer(th, GEM, cpu.WriteCombine)
+			f := &Fence{}
+			s := NewSyncFile(f)
+			if err := b.ImportSyncFile(s, write); err != nil {
+				t.Fatal(err)
+			}
+			s.Close()
+			equal(t, "a reader waits", b.Resv.pending(UsageFor(false)) == f, write)
+			equal(t, "a writer waits", b.Resv.pending(UsageFor(true)) == f, true)
 		})
 	}
 }

@@ -66,6 +66,8 @@ type Engine struct {
 	dev *sdma.Device
 	cfg sdma.Config
 
+	timeline *dmabuf.Timeline
+
 	running bool
 	current descriptor
 	issued  []descriptor // behind the current one
@@ -87,7 +89,7 @@ func (e *Engine) Stats() Stats { return e.stats }
 // ResetStats zeroes the counters.
 func (e *Engine) ResetStats() { e.stats = Stats{} }
 
-// Copy copies the image in one buffer to that in another, once their fences allow it, and returns the copy's fence. The images have the same width and height and lie within their buffers
+// Copy copies the image in one buffer to that in another, once their fences allow it, and returns the copy's fence with a reference for the caller. The images have the same width and height and lie within their buffers
 // ([Layout.Validate]).
 func (e *Engine) Copy(t *cpu.Thread, src, dst *dmabuf.Attachment, from, to Layout) *dmabuf.Fence {
 	for _, x := range []struct {
@@ -101,16 +103,22 @@ func (e *Engine) Copy(t *cpu.Thread, src, dst *dmabuf.Attachment, from, to Layou
 	if from.Width != to.Width || from.Height != to.Height {
 		panic(fmt.Sprintf("dmaengine: copy of %dx%d bytes to %dx%d", from.Width, from.Height, to.Width, to.Height))
 	}
-	f := &dmabuf.Fence{}
+	if e.timeline == nil {
+		e.timeline = src.Buffer.Allocator().NewTimeline("sdma")
+	}
+	var f *dmabuf.Fence
 	t.Syscall(func() {
 		src.Buffer.Resv.Wait(t, false)
 		dst.Buffer.Resv.Wait(t, true)
+		f = e.timeline.New(t.Now())
 		src.Buffer.Resv.AddRead(f)
 		dst.Buffer.Resv.AddWrite(f)
-		src.Use()
-		dst.Use()
+		src.Ready(t)
+		dst.Ready(t)
+		src.Use(t)
+		dst.Use(t)
 		prepared := e.prepare(t, pieces(src.Buffer.Runs, dst.Buffer.Runs, from, to))
-		prepared[len(prepared)-1].fence = f
+		prepared[len(prepared)-1].fence = f.Get()
 		e.issue(t, prepared)
 	})
 	return f
@@ -167,5 +175,6 @@ func (e *Engine) handle(t *cpu.Thread) {
 		e.stats.Copies++
 		t.Settle()
 		ended.fence.Signal()
+		ended.fence.Put()
 	}
 }

@@ -1,9 +1,10 @@
-// Package drm models the DRM side of buffer sharing: devices that import dma-bufs, GPU job submission with implicit fences, and atomic page flips that take effect at vsync.
+// Package drm models the DRM side of buffer sharing: GEM objects and PRIME, devices that import dma-bufs, GPU submissions with implicit and explicit fences, and atomic page flips that take effect at
+// vsync.
 //
-// A job waits for the write fence of what it reads and for all fences of what it writes, and leaves its own fence on both; a flip waits for the write fence of what it shows. The waiting is the
+// A submission waits for the write fence of what it reads and for all fences of what it writes, and leaves its own fence on both; a flip waits for the write fence of what it shows. The waiting is the
 // submitting thread's, as when the atomic commit worker waits.
 //
-// Left out: explicit fences (sync files), several planes in one commit, modesets.
+// Left out: several planes in one commit, modesets, the locks of reservation objects, drm_fb_dma_sync_non_coherent for a cached framebuffer.
 package drm
 
 import (
@@ -68,10 +69,14 @@ type Surface struct {
 type Renderer struct {
 	gpu    *soc.Graphics
 	irq    *cpu.Thread
-	done   []int // cookies of finished jobs, not yet handled
-	fences map[int]*dmabuf.Fence
+	done   []int                 // cookies of finished jobs, not yet handled
+	fences map[int]*dmabuf.Fence // by the last job of a submission
 	next   int
 	room   cpu.WaitQueue
+	line   *dmabuf.Timeline
+	// SyncAtSubmit hands all buffers of a submission over to the GPU at once, where strategies are asked about the batch, as drivers do that map their buffers once and cached (drivers/gpu/msm/kgsl.c).
+	// Otherwise the exporters' mappings have to do.
+	SyncAtSubmit bool
 }
 
 // NewRenderer returns the driver and installs its interrupt handler.
@@ -82,9 +87,11 @@ func NewRenderer(core *cpu.Core, g *soc.Graphics) *Renderer {
 		t.Settle()
 		cookie := r.done[0]
 		r.done = append(r.done[:0], r.done[1:]...)
-		f := r.fences[cookie]
-		delete(r.fences, cookie)
-		f.Signal()
+		if f := r.fences[cookie]; f != nil {
+			delete(r.fences, cookie)
+			f.Signal()
+			f.Put()
+		}
 		r.room.WakeAll()
 	})
 	g.OnDone = func(d gpu.Done) {
@@ -92,32 +99,6 @@ func NewRenderer(core *cpu.Core, g *soc.Graphics) *Renderer {
 		r.irq.Raise()
 	}
 	return r
-}
-
-// Submit draws the texture over the target, in a context's address space, once its fences allow it, and returns the job's fence.
-func (r *Renderer) Submit(t *cpu.Thread, context int, texture, target *dmabuf.Attachment, from, to Surface) *dmabuf.Fence {
-	f := &dmabuf.Fence{}
-	t.Syscall(func() {
-		texture.Buffer.Resv.Wait(t, false)
-		target.Buffer.Resv.Wait(t, true)
-		texture.Buffer.Resv.AddRead(f)
-		target.Buffer.Resv.AddWrite(f)
-		texture.Use()
-		target.Use()
-		t.MMIO(0, 4)
-		t.Settle()
-		for r.gpu.Pending() >= gpu.MaxPending {
-			r.room.Wait(t)
-			t.Settle()
-		}
-		r.next++
-		r.fences[r.next] = f
-		err := r.gpu.Submit(gpu.Job{Texture: surface(texture, from), Target: surface(target, to), Cookie: r.next, Context: context}, t.Now())
-		if err != nil {
-			panic(fmt.Sprintf("drm: submit: %v", err)) // sizes were validated and there is room
-		}
-	})
-	return f
 }
 
 func surface(at *dmabuf.Attachment, s Surface) gpu.Surface {
@@ -159,7 +140,8 @@ func NewFlipper(core *cpu.Core, s *soc.Screen, p display.Pipeline) *Flipper {
 func (f *Flipper) Flip(t *cpu.Thread, at *dmabuf.Attachment, picture display.Frame) {
 	t.Syscall(func() {
 		at.Buffer.Resv.Wait(t, false)
-		at.Use()
+		at.Ready(t)
+		at.Use(t)
 		t.MMIO(0, 3)
 		t.Settle()
 		f.screen.Flip(f.pipe, picture)

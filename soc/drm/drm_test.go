@@ -30,9 +30,13 @@ type rig struct {
 	renderer *Renderer
 	flipper  *Flipper
 	domain   *dmaapi.Domain
+	asked    []dmaapi.Question
 }
 
-func (r *rig) Decide(q *dmaapi.Question) dmaapi.Answer { return dmaapi.Answer{Op: q.Default} }
+func (r *rig) Decide(q *dmaapi.Question) dmaapi.Answer {
+	r.asked = append(r.asked, *q)
+	return dmaapi.Answer{Op: q.Default}
+}
 
 var (
 	image = Surface{Width: 64, Height: 48, BytesPerPixel: 4, Stride: 256}

@@ -158,7 +158,7 @@ func (c *capture) arm(t *cpu.Thread) {
 	t.Settle()
 	c.armed = true
 	c.left--
-	c.to[i].Use()
+	c.to[i].Use(t)
 	c.tap.Arm(iova(c.to[i]), i)
 }
 
@@ -190,7 +190,10 @@ func (st *stage) cameraInterrupt(t *cpu.Thread) {
 // run takes finished frames out of the queue and passes them on.
 func (c *capture) run(t *cpu.Thread) {
 	for n := 0; ; n++ {
-		v := c.queue.DQBUF(t)
+		v, err := c.queue.DQBUF(t)
+		if err != nil {
+			panic("graph: a camera never stops: " + err.Error())
+		}
 		if c.st.cfg.Mapping == MapPerFrame {
 			if err := c.to[v.Index].Unmap(t); err != nil {
 				c.st.g.fail(fmt.Errorf("stage %s: %w", c.st.cfg.Name, err))

@@ -26,7 +26,9 @@ func (st *stage) runConverter(t *cpu.Thread) {
 		if !st.mapFrame(t, from, to) {
 			return
 		}
-		st.m2m.Submit(t, from, to).Wait(t)
+		fence := st.m2m.Submit(t, from, to)
+		fence.Wait(t)
+		fence.Put()
 		if st.cfg.Mapping == MapPerFrame && !st.unmapFrame(t, from, to) {
 			return
 		}
@@ -46,6 +48,7 @@ func (st *stage) runDMA(t *cpu.Thread) {
 		fence := st.unit().copier.Copy(t, st.from[f.index], st.to[i], layout(st.in), layout(st.out))
 		st.out.dispatch(t, &frame{set: st.out, index: i, seq: f.seq, origin: f.origin})
 		fence.Wait(t)
+		fence.Put()
 		f.release(t)
 	}
 }

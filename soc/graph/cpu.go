@@ -49,6 +49,7 @@ func (st *stage) work(t *cpu.Thread, b *dmabuf.Buffer, read, write *Access) {
 	if bracket {
 		b.BeginCPUAccess(t, dir)
 	}
+	b.CPUAccess(t, st.cfg.Name, write != nil)
 	m, err := b.MapUser(t)
 	if err != nil {
 		panic("graph: buffer was mapped at set-up: " + err.Error())

@@ -16,11 +16,13 @@ func (st *stage) runGPU(t *cpu.Thread) {
 		if !st.mapFrame(t, from, to) {
 			return
 		}
-		fence := renderer.Submit(t, st.context, from, to, st.in.surface(), st.out.surface())
+		draw := drm.Draw{Texture: from, Target: to, From: st.in.surface(), To: st.out.surface()}
+		fence := renderer.SubmitAll(t, drm.Submission{Draws: []drm.Draw{draw}, Context: st.context})
 		if st.cfg.Mapping != MapPerFrame {
 			st.out.dispatch(t, &frame{set: st.out, index: i, seq: f.seq, origin: f.origin})
 		}
 		fence.Wait(t)
+		fence.Put()
 		if st.cfg.Mapping == MapPerFrame {
 			if !st.unmapFrame(t, from, to) {
 				return

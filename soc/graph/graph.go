@@ -413,6 +413,7 @@ func (st *stage) reset() {
 
 // setup allocates the buffers, maps them for every device, and starts the stages.
 func (g *Graph) setup(t *cpu.Thread) error {
+	g.api.Start(t)
 	for _, shared := range []bool{false, true} {
 		for _, st := range g.stages {
 			if (st.owner != nil) != shared {

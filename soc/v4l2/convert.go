@@ -11,6 +11,8 @@ import (
 // those before it (drivers/media/platform/omap3isp: ispresizer.c and isppreview.c with an input from memory).
 type Converter struct {
 	path   *isp.Memory
+	name   string
+	line   *dmabuf.Timeline
 	irq    *cpu.Thread
 	done   []int // cookies of finished jobs, not yet handled
 	fences map[int]*dmabuf.Fence
@@ -19,7 +21,7 @@ type Converter struct {
 
 // NewConverter returns the driver and installs its interrupt handler.
 func NewConverter(core *cpu.Core, name string, path *isp.Memory) *Converter {
-	c := &Converter{path: path, fences: map[int]*dmabuf.Fence{}}
+	c := &Converter{path: path, name: name, fences: map[int]*dmabuf.Fence{}}
 	c.irq = core.SpawnIRQ(name+" irq", func(t *cpu.Thread) {
 		t.MMIO(1, 1)
 		t.Settle()
@@ -28,6 +30,7 @@ func NewConverter(core *cpu.Core, name string, path *isp.Memory) *Converter {
 		f := c.fences[cookie]
 		delete(c.fences, cookie)
 		f.Signal()
+		f.Put()
 	})
 	path.OnDone = func(d isp.JobDone) {
 		c.done = append(c.done, d.Cookie)
@@ -36,20 +39,26 @@ func NewConverter(core *cpu.Core, name string, path *isp.Memory) *Converter {
 	return c
 }
 
-// Submit converts the source into the destination once their fences allow it, and returns the job's fence.
+// Submit converts the source into the destination once their fences allow it, and returns the job's fence with a reference for the caller.
 func (c *Converter) Submit(t *cpu.Thread, from, to *dmabuf.Attachment) *dmabuf.Fence {
-	f := &dmabuf.Fence{}
+	if c.line == nil {
+		c.line = from.Buffer.Allocator().NewTimeline(c.name)
+	}
+	var f *dmabuf.Fence
 	t.Syscall(func() {
 		from.Buffer.Resv.Wait(t, false)
 		to.Buffer.Resv.Wait(t, true)
+		f = c.line.New(t.Now())
 		from.Buffer.Resv.AddRead(f)
 		to.Buffer.Resv.AddWrite(f)
-		from.Use()
-		to.Use()
+		from.Ready(t)
+		to.Ready(t)
+		from.Use(t)
+		to.Use(t)
 		t.MMIO(0, 3)
 		t.Settle()
 		c.next++
-		c.fences[c.next] = f
+		c.fences[c.next] = f.Get()
 		c.path.Submit(bus.IOVA(from.Addr), bus.IOVA(to.Addr), c.next)
 	})
 	return f

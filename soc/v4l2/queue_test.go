@@ -24,14 +24,18 @@ type rig struct {
 	*soc.System
 	tb    testing.TB
 	asked []string
+	hints []dmaapi.Hints
+	later bool // leave operations to a worker
 	queue *Queue
+	alloc *dmabuf.Allocator
 }
 
 func (r *rig) Decide(q *dmaapi.Question) dmaapi.Answer {
+	r.hints = append(r.hints, q.Hints)
 	if q.Event != dmaapi.Allocate {
 		r.asked = append(r.asked, fmt.Sprintf("%v %v %s#%d %s", q.Event, q.Direction, q.Buffer, q.Index, q.Device))
 	}
-	return dmaapi.Answer{Op: q.Default}
+	return dmaapi.Answer{Op: q.Default, Defer: r.later}
 }
 
 const bufferBytes = 64 << 10
@@ -92,6 +96,16 @@ func (r *rig) qbuf(t *cpu.Thread, buffers ...int) {
 	}
 }
 
+// dqbuf dequeues a buffer.
+func (r *rig) dqbuf(t *cpu.Thread) Frame {
+	r.tb.Helper()
+	f, err := r.queue.DQBUF(t)
+	if err != nil {
+		r.tb.Fatal(err)
+	}
+	return f
+}
+
 // take takes a buffer as the device's driver does, -1 if there is none.
 func (r *rig) take() int {
 	if i, ok := r.queue.Take(); ok {
@@ -118,7 +132,7 @@ func TestABufferGoesRoundItsStates(t *testing.T) {
 		equal(t, "while the device has it", q.State(1), Active)
 		q.BufferDone(th, Frame{Index: 1, Seq: 7, Start: 42})
 		equal(t, "when the device is done", q.State(1), Done)
-		equal(t, "frame", q.DQBUF(th), Frame{Index: 1, Seq: 7, Start: 42})
+		equal(t, "frame", r.dqbuf(th), Frame{Index: 1, Seq: 7, Start: 42})
 		equal(t, "after DQBUF", q.State(1), Dequeued)
 		equal(t, "the others", q.State(0), Dequeued)
 	})
@@ -144,7 +158,7 @@ func TestQueueingABufferThatIsNotDequeuedIsAnError(t *testing.T) {
 		refused("active")
 		r.queue.BufferDone(th, Frame{})
 		refused("done")
-		r.queue.DQBUF(th)
+		r.dqbuf(th)
 		r.qbuf(th, 0)
 	})
 }
@@ -160,7 +174,7 @@ func TestBuffersAreTakenAndReturnedInOrder(t *testing.T) {
 			r.queue.BufferDone(th, Frame{Index: i, Seq: seq})
 		}
 		for _, want := range []int{0, 2, 1} {
-			equal(t, "dequeued", r.queue.DQBUF(th).Index, want)
+			equal(t, "dequeued", r.dqbuf(th).Index, want)
 		}
 	})
 }
@@ -187,7 +201,7 @@ func TestPrepareAndFinishSyncTheQueuesOwnBuffers(t *testing.T) {
 			r.qbuf(th, 1)
 			r.take()
 			r.queue.BufferDone(th, Frame{Index: 1})
-			r.queue.DQBUF(th)
+			r.dqbuf(th)
 		})
 		want := []string{"to-device FROM_DEVICE preview#1 camera", "to-cpu FROM_DEVICE preview#1 camera"}
 		if imported {
@@ -223,7 +237,7 @@ func interrupted(t *testing.T, imported bool) (r *rig, finished, dequeued sim.Ti
 	})
 	r.Core.Reset(r.Engine.Now())
 	r.Core.Spawn("app", func(th *cpu.Thread) {
-		r.queue.DQBUF(th)
+		r.dqbuf(th)
 		dequeued = th.Now()
 	})
 	r.at(r.Engine.Now()+sim.Millisecond, irq.Raise)
@@ -286,7 +300,7 @@ func TestTheQueueLosesNoBuffer(t *testing.T) {
 			active := map[int]bool{}
 			for seq := range rapid.IntRange(1, 40).Draw(rt, "calls") {
 				i := rapid.IntRange(0, 2).Draw(rt, "buffer")
-				switch rapid.SampledFrom([]string{"qbuf", "take", "done", "requeue", "dqbuf"}).Draw(rt, "call") {
+				switch rapid.SampledFrom([]string{"qbuf", "take", "done", "requeue", "dqbuf", "streamoff"}).Draw(rt, "call") {
 				case "qbuf":
 					free := q.State(i) == Dequeued
 					if err := q.QBUF(th, i); (err == nil) != free {
@@ -316,9 +330,16 @@ func TestTheQueueLosesNoBuffer(t *testing.T) {
 						q.Requeue(i)
 						queued = append([]int{i}, queued...)
 					}
+				case "streamoff":
+					if err := q.Streamoff(th); err != nil {
+						rt.Fatal(err)
+					}
+					q.Streamon(th)
+					queued, done = nil, nil
+					clear(active)
 				case "dqbuf":
 					if len(done) > 0 {
-						if f := q.DQBUF(th); f.Index != done[0] {
+						if f := r.dqbuf(th); f.Index != done[0] {
 							rt.Fatalf("dequeued %d, done %v", f.Index, done)
 						}
 						done = done[1:]
@@ -341,5 +362,30 @@ func TestTheQueueLosesNoBuffer(t *testing.T) {
 			}
 		})
 		r.Close()
+	})
+}
+
+func TestABufferIsThereForTheDeviceWhenItsDeferredSyncIsDone(t *testing.T) {
+	r := newRig(t, false)
+	r.later = true
+	r.run(func(th *cpu.Thread) {
+		queued := 0
+		r.queue.OnQueue = func(*cpu.Thread) { queued++ }
+		r.qbuf(th, 1)
+		if _, ok := r.queue.Take(); ok || queued > 0 {
+			t.Error("the device can have the buffer while its lines are not in memory")
+		}
+		th.SleepUntil(th.Now() + 10*sim.Millisecond)
+		if i, ok := r.queue.Take(); !ok || i != 1 || queued != 1 {
+			t.Errorf("buffer %d, %t, told %d times", i, ok, queued)
+		}
+		r.queue.BufferDone(th, Frame{Index: 1})
+		if s := r.queue.State(1); s != Active {
+			t.Errorf("%v while the invalidate is not done", s)
+		}
+		f := r.dqbuf(th)
+		if f.Index != 1 {
+			t.Errorf("frame %+v", f)
+		}
 	})
 }
