@@ -184,7 +184,7 @@ func TestAJobSignalsItsFenceWhenItIsDone(t *testing.T) {
 	r.gpu.OnDone = func(d gpu.Done) { end = d.End; inner(d) }
 	r.run(func(th *cpu.Thread) {
 		texture, target := r.pair(th)
-		f := r.renderer.Submit(th, 0, texture, target, image, image)
+		f := r.renderer.Submit(th, texture, target, image, image)
 		submitted = th.Now()
 		equal(t, "signaled at once", f.Signaled(), false)
 		f.Wait(th)
@@ -223,7 +223,7 @@ func TestAJobWaitsForTheFencesOfItsBuffers(t *testing.T) {
 			c.add(texture.Buffer, target.Buffer, f)
 			signal = th.Now() + 20*sim.Millisecond
 			r.at(signal, f.Signal)
-			r.renderer.Submit(th, 0, texture, target, image, image)
+			r.renderer.Submit(th, texture, target, image, image)
 		})
 		equal(t, c.name+" held the job back", start >= signal, c.waits)
 	}
@@ -233,12 +233,12 @@ func TestAJobsFenceHoldsBackTheNextUsersOfItsBuffers(t *testing.T) {
 	r := newRig(t)
 	r.run(func(th *cpu.Thread) {
 		texture, target := r.pair(th)
-		f := r.renderer.Submit(th, 0, texture, target, image, image)
+		f := r.renderer.Submit(th, texture, target, image, image)
 		texture.Buffer.Resv.Wait(th, false)
 		equal(t, "a reader of the texture waited", f.Signaled(), false)
 		target.Buffer.Resv.Wait(th, false)
 		equal(t, "a reader of the target waited", f.Signaled(), true)
-		f = r.renderer.Submit(th, 0, texture, target, image, image)
+		f = r.renderer.Submit(th, texture, target, image, image)
 		texture.Buffer.Resv.Wait(th, true)
 		equal(t, "a writer of the texture waited", f.Signaled(), true)
 	})
@@ -254,7 +254,7 @@ func TestSubmitBlocksWhileTheQueueIsFull(t *testing.T) {
 		}
 		most := 0
 		for _, p := range pairs {
-			r.renderer.Submit(th, 0, p[0], p[1], image, image)
+			r.renderer.Submit(th, p[0], p[1], image, image)
 			most = max(most, r.gpu.Pending())
 		}
 		equal(t, "most jobs pending", most, gpu.MaxPending)
@@ -267,7 +267,7 @@ func TestJobsMarkTheirMappingsUsed(t *testing.T) {
 	r.run(func(th *cpu.Thread) {
 		texture, target := r.pair(th)
 		equal(t, "unused before", r.alloc.MappingsUnused(), 2)
-		r.renderer.Submit(th, 0, texture, target, image, image)
+		r.renderer.Submit(th, texture, target, image, image)
 		equal(t, "unused after", r.alloc.MappingsUnused(), 0)
 	})
 }
