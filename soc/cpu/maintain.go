@@ -28,6 +28,8 @@ type Pass struct {
 	OuterFirst bool
 	// Reach leaves the inner or the outer caches out.
 	Reach Reach
+	// OneCall takes all runs in one routine call with one barrier, and charges nothing for the pages they lie in: a yardstick, no kernel's.
+	OneCall bool
 }
 
 // Reach says which caches a range is maintained in.
@@ -47,32 +49,39 @@ func (t *Thread) MaintainRange(p Pass, runs []memory.Run) {
 	old := t.Enter(Maint)
 	c.stats.Maintenance.RangeCalls++
 	outer := c.caches.Inner() < c.caches.Levels() && p.Point == cachemodel.PoC && p.Reach != InnerOnly
-	for _, r := range runs {
+	for len(runs) > 0 {
+		n := 1 // runs of a call
+		if p.OneCall {
+			n = len(runs)
+		}
 		c.stats.Maintenance.Segments++
 		if outer && p.OuterFirst {
-			c.maintainOuterRun(p, r)
+			c.maintainOuterRuns(p, runs[:n])
 		}
 		if p.Reach != OuterOnly {
-			c.maintainRun(t, p, r)
+			c.maintainRuns(t, p, runs[:n])
 		}
 		if outer && !p.OuterFirst {
-			c.maintainOuterRun(p, r)
+			c.maintainOuterRuns(p, runs[:n])
 		}
+		runs = runs[n:]
 	}
 	t.Leave(old)
 }
 
-// maintainRun is one routine call on the inner caches.
-func (c *Core) maintainRun(t *Thread, p Pass, r memory.Run) {
+// maintainRuns is one routine call on the inner caches.
+func (c *Core) maintainRuns(t *Thread, p Pass, runs []memory.Run) {
 	c.sync()
 	c.chargeCycles(int64(c.cfg.Maintenance.Call))
-	c.eachLine(r, p, func(pa bus.Phys, op cachemodel.Op) {
-		if pa%memory.PageBytes == 0 || pa <= r.Addr {
-			c.cat = MaintPage
-			c.chargeCycles(int64(c.cfg.Maintenance.Page))
-		}
-		c.maintainLine(op, p, pa)
-	})
+	for _, r := range runs {
+		c.eachLine(r, p, func(pa bus.Phys, op cachemodel.Op) {
+			if !p.OneCall && (pa%memory.PageBytes == 0 || pa <= r.Addr) {
+				c.cat = MaintPage
+				c.chargeCycles(int64(c.cfg.Maintenance.Page))
+			}
+			c.maintainLine(op, p, pa)
+		})
+	}
 	c.cat = MaintBarrier
 	t.Barrier()
 	c.cat = Maint
@@ -114,11 +123,18 @@ func (c *Core) maintainLine(op cachemodel.Op, p Pass, pa bus.Phys) {
 	c.writeBackSerially()
 }
 
-// maintainOuterRun is one call on the outer caches, by physical address. The core waits for each line.
-func (c *Core) maintainOuterRun(p Pass, r memory.Run) {
+// maintainOuterRuns is one call on the outer caches, by physical address. The core waits for each line.
+func (c *Core) maintainOuterRuns(p Pass, runs []memory.Run) {
 	c.sync()
+	c.charge(c.cfg.Maintenance.OuterCall)
+	for _, r := range runs {
+		c.maintainOuterRun(p, r)
+	}
+	c.cat = Maint
+}
+
+func (c *Core) maintainOuterRun(p Pass, r memory.Run) {
 	m := &c.cfg.Maintenance
-	c.charge(m.OuterCall)
 	c.eachLine(r, p, func(pa bus.Phys, op cachemodel.Op) {
 		c.cat = MaintLine
 		c.sync()
@@ -132,7 +148,6 @@ func (c *Core) maintainOuterRun(p Pass, r memory.Run) {
 		}
 		c.writeBackSerially()
 	})
-	c.cat = Maint
 }
 
 // MaintainAll cleans and invalidates the whole of the inner caches, level by level: by set and way, or where the core has one by its test-and-clean loop. It does not reach outer caches. Lines of

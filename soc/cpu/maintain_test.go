@@ -50,6 +50,18 @@ func TestTheTimePartOfALineDoesNotScaleWithTheClock(t *testing.T) {
 	equal(t, "at 500 MHz", at(5e8), 64*27*sim.Nanosecond+slots*11*sim.Nanosecond)
 }
 
+func TestOneCallForAllRunsPaysOneCallOneBarrierAndTheLines(t *testing.T) {
+	r := newRig(t, nil)
+	r.run(func(th *Thread) {
+		region := r.region(16 << 10)
+		runs := []memory.Run{{Addr: region.Addr(0), Bytes: 64}, {Addr: region.Addr(8192), Bytes: 128}, {Addr: region.Addr(4096), Bytes: 64}}
+		equal(t, "time", took(th, func() { th.MaintainRange(Pass{Op: cachemodel.Invalidate, Edge: EdgeFlush, OneCall: true}, runs) }), callCost+4*lineCost)
+	})
+	equal(t, "calls", r.stats.Maintenance.RangeCalls, 1)
+	equal(t, "segments", r.stats.Maintenance.Segments, 1)
+	equal(t, "lines", r.stats.Maintenance.Visited, 4)
+}
+
 func TestEveryScatterGatherEntryPaysItsCallAndBarrier(t *testing.T) {
 	r := newRig(t, nil)
 	r.run(func(th *Thread) {
