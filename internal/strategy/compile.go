@@ -15,7 +15,7 @@ type policy struct {
 	elseRange bool
 }
 
-// decided is one rule in memory: 72 bytes and its attribute's name.
+// decided is one rule in memory, 104 bytes.
 type decided struct {
 	directions, operations, attrs uint8 // bits of those that match
 	hints                         dmaapi.Hints

@@ -149,7 +149,7 @@ var strategies = []Info{
 	}, plain(func() dmaapi.Policy { return writeCombine{} })),
 	Define(Info{
 		Name: "skip-sync", Doc: "As range, but once: when a device gets a buffer that another device has already, or the CPU one that it has back already, nothing is done again.",
-		Shipped: "Linux since 3.7, where a driver asks for it", Source: "DMA_ATTR_SKIP_CPU_SYNC, bdf5e487",
+		Shipped: "Linux, where a driver asks for it", Source: "DMA_ATTR_SKIP_CPU_SYNC, bdf5e487",
 	}, plain(func() dmaapi.Policy { return &skipSync{} })),
 	Define(Info{
 		Name: "user-hints", Doc: "As range, but for hand-overs of a buffer that was queued with NO_CACHE_CLEAN (not cleaned for the device) or NO_CACHE_INVALIDATE (not invalidated for the CPU).",
