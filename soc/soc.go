@@ -97,7 +97,7 @@ type Config struct {
 	Coherence string      `conf:"coherence" doc:"Coherence profile by which the kernel's DMA API treats the chip: which operation each call performs."`
 	CPU       cpu.Config  `conf:"cpu" doc:"The core."`
 	L1D       FirstLevel  `conf:"l1d" doc:"Level 1 data cache."`
-	L2        LowerLevel  `conf:"l2" doc:"Level 2 cache."`
+	L2        LowerLevel  `conf:"l2" doc:"Level 2 cache; a size of 0B stands for none."`
 	L3        l3.Config   `conf:"l3" doc:"Interconnect and memory scheduler."`
 	L4        l3.L4Config `conf:"l4" doc:"Peripheral interconnect, through which the core reaches registers."`
 	DRAM      dram.Config `conf:"dram,preset=dram" doc:"SDRAM controller and device timings."`
@@ -112,11 +112,14 @@ const MemoryBase bus.Phys = 0x8000_0000
 
 // Validate reports the first setting that makes no sense, with its dotted path in front.
 func (c Config) Validate() error {
-	if c.L1D.Line != c.L2.Line {
+	if c.L2.Size > 0 && c.L1D.Line != c.L2.Line {
 		return fmt.Errorf("l2.line: %v, but l1d.line is %v: all levels share one line size", c.L2.Line, c.L1D.Line)
 	}
 	if c.L1D.Line != 32 && c.L1D.Line != 64 {
 		return fmt.Errorf("l1d.line: %v, want 32B or 64B", c.L1D.Line)
+	}
+	if c.CPU.WriteMerge > c.L1D.Line {
+		return fmt.Errorf("cpu.write_merge: %v, but l1d.line is %v: a block of the write-combining buffer lies within a line", c.CPU.WriteMerge, c.L1D.Line)
 	}
 	if err := c.initiators(); err != nil {
 		return err
@@ -155,7 +158,11 @@ func (c Config) initiators() error {
 
 func (c Config) hierarchy(seed uint64) (*cachemodel.Hierarchy, error) {
 	cfg := cachemodel.Config{Versions: true, Unification: 1, Page: memory.PageBytes, Seed: sim.Stream(seed, "cpu.caches").Uint64()}
-	for i, l := range []cachemodel.LevelConfig{c.L1D.config(), c.L2.config()} {
+	levels := []cachemodel.LevelConfig{c.L1D.config()}
+	if c.L2.Size > 0 {
+		levels = append(levels, c.L2.config())
+	}
+	for i, l := range levels {
 		cfg.Levels = append(cfg.Levels, l)
 		if err := cfg.Validate(); err != nil {
 			name := []string{"l1d", "l2"}[i]

@@ -54,7 +54,7 @@ type history struct {
 	last   map[dmaapi.Event]dmaapi.Handover
 }
 
-// New returns a checker. line is the granule of versions in bytes; master names masters.
+// New returns a checker. line is the granule of versions in bytes, but for lines that two owners share; master names masters.
 func New(mem *memory.Memory, master func(bus.Master) string) *Checker {
 	return &Checker{
 		mem: mem, master: master, line: int64(mem.LineBytes()),
@@ -84,13 +84,17 @@ func (c *Checker) Handover(x dmaapi.Handover) {
 
 // Violation counts a violation and works out whom to blame.
 func (c *Checker) Violation(v memory.Violation) {
-	region, off := c.mem.Owner(v.Addr)
+	addr, bytes := v.Addr, c.line
+	if v.Bytes > 0 { // of an edge line
+		addr, bytes = v.Addr+bus.Phys(v.First), int64(v.Bytes)
+	}
+	region, off := c.mem.Owner(addr)
 	id := int32(-1)
 	if region != nil {
 		id = region.ID
 	}
 	h := c.history(id)
-	k := key{v.Kind, v.Addr, v.Actor}
+	k := key{v.Kind, addr, v.Actor}
 	if p, ok := c.seen[k]; ok && p == h.period {
 		return
 	}
@@ -101,8 +105,8 @@ func (c *Checker) Violation(v memory.Violation) {
 	gk := groupKey{v.Kind, id, v.Newest.Master(), v.Actor, !c.warm}
 	g := c.groups[gk]
 	if g == nil {
-		g = &group{run: true, period: h.period, end: off + c.line, first: result.Violation{
-			Kind: v.Kind.String(), Offset: off, Bytes: c.line,
+		g = &group{run: true, period: h.period, end: off + bytes, first: result.Violation{
+			Kind: v.Kind.String(), Offset: off, Bytes: bytes,
 			Writer: c.master(v.Newest.Master()), WrittenPS: int64(v.Newest.Time()),
 			Reader: c.reader(v), ReadPS: int64(v.At), Warmup: !c.warm,
 		}}
@@ -113,8 +117,8 @@ func (c *Checker) Violation(v memory.Violation) {
 		g.first.Missing, g.first.Where = h.blame(v)
 		c.groups[gk] = g
 	} else if g.run && g.period == h.period && off == g.end {
-		g.end += c.line
-		g.first.Bytes += c.line
+		g.end += bytes
+		g.first.Bytes += bytes
 	} else {
 		g.run = false
 	}

@@ -91,3 +91,20 @@ func TestWarmupViolationsAreListedButNotCounted(t *testing.T) {
 		t.Errorf("%+v", vs)
 	}
 }
+
+func TestAViolationOfAnEdgeLineNamesTheBytesOfItsOwner(t *testing.T) {
+	mem, c, b := setup(t)
+	c.EndWarmup()
+	part, err := mem.Part(b.Region, "part#0", 4096+40, 500)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := b.Region.Addr(4096)
+	held := mem.InMemory(line)
+	mem.DeviceWrite(part.Addr(0), 20, camera, 100)
+	mem.CPULoad(line, 64, held, core, 200)
+	vs := c.Violations()
+	if len(vs) != 1 || vs[0].Buffer != "part#0" || vs[0].Offset != 0 || vs[0].Bytes != 20 || vs[0].Writer != "m2" {
+		t.Errorf("violations %+v, want bytes 0 to 20 of the part, written by m2", vs)
+	}
+}

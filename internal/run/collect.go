@@ -140,7 +140,7 @@ func (c *collector) core(frames uint64) {
 	c.count("cpu.context_switches", "count", st.Switches)
 	c.count("cpu.interrupts", "count", st.Interrupts)
 
-	for i, level := range []string{"l1d", "l2"} {
+	for i, level := range []string{"l1d", "l2"}[:c.sys.Caches.Levels()] {
 		k := c.sys.Caches.Counters(i)
 		c.count("cache."+level+".read_hits", "count", k.ReadHits)
 		c.count("cache."+level+".read_misses", "count", k.ReadMisses)

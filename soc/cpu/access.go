@@ -69,7 +69,7 @@ func (c *Core) read(a cachemodel.Address, n int, private bool) {
 			held = memory.Stamp(c.caches.HitVersion())
 		}
 		if held != c.mem.Newest(pa) {
-			c.mem.CPURead(pa, held, c.master, c.l)
+			c.mem.CPULoad(pa, n, held, c.master, c.l)
 		}
 	}
 }
@@ -153,6 +153,10 @@ func (c *Core) completeFills() {
 // write is one line's worth of stores to write-back memory.
 func (c *Core) write(a cachemodel.Address, n, width int, private bool) {
 	pa := bus.Phys(a.Physical)
+	if c.mem.IsEdge(pa) {
+		c.writeEdge(a, n)
+		return
+	}
 	stamp := memory.StampOf(c.l, c.master)
 	whole := n == c.lines
 	if !whole && (c.stores || !private) {
@@ -245,7 +249,10 @@ func (c *Core) writeThrough(a cachemodel.Address, n int) {
 		c.takeGathered(pa)
 	}
 	if level, _, v := c.caches.Probe(a); level < c.lowest {
-		if n == c.lines || memory.Stamp(v) == c.mem.Newest(pa) {
+		switch {
+		case c.mem.IsEdge(pa):
+			v = cachemodel.Version(c.mem.EdgeStore(pa, n, memory.Stamp(v), stamp))
+		case n == c.lines || memory.Stamp(v) == c.mem.Newest(pa):
 			v = cachemodel.Version(stamp) // otherwise the rest of the copy stays out of date
 		}
 		c.caches.Write(a, n, v)
@@ -260,6 +267,7 @@ func (c *Core) writeThrough(a cachemodel.Address, n int) {
 // readUncached is one line's worth of loads from non-cacheable memory: each access, or as many as may be in flight at once, batch bytes, waits for the bus.
 func (c *Core) readUncached(pa bus.Phys, n, batch int) {
 	line := pa &^ bus.Phys(c.lines-1)
+	first, bytes := pa, n
 	c.completeFills()
 	c.drainLine(line)
 	for n > 0 {
@@ -273,7 +281,7 @@ func (c *Core) readUncached(pa bus.Phys, n, batch int) {
 		n -= part
 	}
 	if c.reader.stamp != c.mem.Newest(line) {
-		c.mem.CPURead(line, c.reader.stamp, c.master, c.l)
+		c.mem.CPULoad(first, bytes, c.reader.stamp, c.master, c.l)
 	}
 }
 
@@ -283,7 +291,11 @@ func (c *Core) writeOrdered(pa bus.Phys, n, width int) {
 	for n > 0 {
 		part := min(n, width)
 		stamp := memory.StampOf(c.l, c.master)
-		c.mem.CPUWrite(pa, stamp)
+		if c.mem.IsEdge(pa) {
+			stamp = c.mem.EdgeGather(pa, part, stamp)
+		} else {
+			c.mem.CPUWrite(pa, stamp)
+		}
 		c.post(pa, part, stamp)
 		c.drainPosted()
 		pa += bus.Phys(part)
@@ -409,6 +421,10 @@ func (c *Core) drainWrites() {
 
 // combine adds n bytes at pa, all in one line, to the write-combining buffer.
 func (c *Core) combine(pa bus.Phys, n int, stamp memory.Stamp) {
+	if c.mem.IsEdge(pa) {
+		c.combineEdge(pa, n, stamp)
+		return
+	}
 	c.mem.CPUWrite(pa, stamp)
 	c.postGathered(c.wc.Add(cachemodel.At(uint64(pa)), n, cachemodel.Version(stamp)))
 }

@@ -92,6 +92,9 @@ type Core struct {
 	lineTime            sim.Time                // of a line's data on the memory's bus
 	tlb                 tlb
 
+	edgesOpen [maxBuffers]memory.Stamp // of the last stores to edge lines that went past the caches
+	edgeNext  int
+
 	nextVA   bus.Virt
 	mappings []*Mapping
 	dropped  lineSet // lines that a whole-cache operation dropped and nobody touched since
@@ -152,6 +155,7 @@ func New(cfg Config, eng *sim.Engine, fabric *l3.Fabric, mem *memory.Memory, cac
 		c.cycles[i] = c.clock.Cycles(int64(i))
 	}
 	mem.SetAliased(c.kept)
+	mem.SetHolder(c)
 	c.hResume = eng.Register((*resumeHandler)(c))
 	c.hTick = eng.Register((*tickHandler)(c))
 	c.hTimer = eng.Register((*timerHandler)(c))

@@ -289,7 +289,7 @@ func (c *Core) account(op cachemodel.Op, pa bus.Phys, e cachemodel.Effect) {
 	}
 	if drops && e.Present {
 		st.Invalidated++
-		if memory.Stamp(e.Version) != c.mem.Newest(pa) {
+		if !c.mem.Current(pa, memory.Stamp(e.Version)) {
 			useful = true
 		}
 	}

@@ -59,7 +59,7 @@ func (c *Core) Map(name string, r *memory.Region, a Attr) (*Mapping, error) {
 		return nil, fmt.Errorf("mapping %s: %w", name, err)
 	}
 	c.nextVA = (c.nextVA + shmlba - 1) &^ (shmlba - 1)
-	m := &Mapping{Name: name, VA: c.nextVA, Attr: a, Region: r, Bytes: int(r.Bytes), pageShift: 12, tables: tables}
+	m := &Mapping{Name: name, VA: c.nextVA + bus.Virt(r.Start), Attr: a, Region: r, Bytes: int(r.Bytes), pageShift: 12, tables: tables}
 	c.nextVA += bus.Virt(len(r.Frames)+1) * memory.PageBytes
 	c.mappings = append(c.mappings, m)
 	return m, nil

@@ -206,6 +206,45 @@ func TestDevicesThatOnlyReadShareABuffer(t *testing.T) {
 	seen.want(t, "two readers")
 }
 
+func TestSharedOwnershipIsNotedOnceUntilOwnershipChanges(t *testing.T) {
+	r := newRig(t, "armv7")
+	var seen misused
+	r.api.SetDebugger(&seen)
+	r.run(func(th *cpu.Thread) {
+		b := NewBuffer("buffer", 0, r.scattered(4096), false)
+		for _, d := range []string{"camera", "gpu"} {
+			r.api.Map(th, b, d, Bidirectional)
+		}
+		dma := func() { r.api.DeviceAccess(th.Now(), b, "gpu", true) }
+		dma()
+		dma()
+		seen.want(t, "two accesses", "shared-ownership gpu")
+		r.api.SyncForCPU(th, b, "camera", Bidirectional)
+		dma()
+		seen.want(t, "one owner")
+		r.api.SyncForDevice(th, b, "camera", Bidirectional)
+		dma()
+		seen.want(t, "two owners again", "shared-ownership gpu")
+	})
+}
+
+func TestABatchWaitsForWhatAWorkerHasToDo(t *testing.T) {
+	r := newRig(t, "armv7")
+	r.answer = func(q *Question) Answer {
+		if q.Event == Batch {
+			return Answer{Op: CleanInvalidate, Extent: Whole}
+		}
+		return Answer{Op: Clean, Defer: true}
+	}
+	r.run(func(th *cpu.Thread) {
+		batch := r.batch(th)
+		r.api.Do(th, batch[0])
+		r.api.Batch(th, batch)
+	})
+	equal(t, "told", len(r.handovers), 4)
+	equal(t, "first", r.handovers[0].Answer.Defer, true)
+}
+
 // batch is two buffers of a page, of which the lines of the second are dirty, and a coherent one.
 func (r *rig) batch(th *cpu.Thread) []Call {
 	var cs []Call
@@ -367,6 +406,21 @@ func TestEachKindIsClearedAndUncachedOnesAreFlushed(t *testing.T) {
 		}
 		if got := KindOf(k.Attr(), k == Streaming); got != k {
 			t.Errorf("%v has attribute %v, which makes %v", k, k.Attr(), got)
+		}
+	}
+}
+
+func TestUncachedMemoryIsFlushedFromTheOuterCacheToo(t *testing.T) {
+	r := newRig(t, "armv7-outer", conf.Override{Path: "soc.l2.outer", Value: "true"})
+	region := r.scattered(8192)
+	r.run(func(th *cpu.Thread) {
+		th.Access(r.Core.KernelMap(region), 0, 8192, cpu.Touch{Width: 8})
+		r.api.Clear(th, NewBuffer("buffer", 0, region, true), false)
+	})
+	equal(t, "outer lines", r.Core.Stats().Maintenance.OuterLines, 8192/64)
+	for off := 0; off < 8192; off += 64 {
+		if pa := region.Addr(off); r.Memory.InMemory(pa) != r.Memory.Newest(pa) {
+			t.Fatalf("the zeros at %d are not in memory", off)
 		}
 	}
 }

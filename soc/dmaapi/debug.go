@@ -29,17 +29,12 @@ func (o Owner) String() string {
 	return fmt.Sprintf("owner(%d)", uint8(o))
 }
 
-// next is the automaton: who owns the buffer after an event.
-func (o Owner) next(e Event) Owner {
-	switch {
-	case e == MapDevice, e == ToDeviceHandover && o != OwnerCPU:
+// after is who owns a mapped buffer after a sync.
+func after(e Event) Owner {
+	if e == ToDeviceHandover {
 		return OwnerDevice
-	case e == UnmapDevice:
-		return OwnerCPU
-	case e == ToCPUHandover && o != OwnerCPU:
-		return OwnerCPUMapped
 	}
-	return o
+	return OwnerCPUMapped
 }
 
 // mapping is a device's mapping of a buffer.
@@ -146,7 +141,7 @@ func (a *API) pass(t *cpu.Thread, c *Call) {
 	if m.dir != c.Direction && m.dir != Bidirectional {
 		a.misuse(SyncDirection, t.Now(), b, c.Device, "device driver syncs DMA memory with different direction [mapped with %v] [synced with %v]", m.dir, c.Direction)
 	}
-	m.owner = m.owner.next(c.Event)
+	m.owner = after(c.Event)
 }
 
 // forget removes a mapping.

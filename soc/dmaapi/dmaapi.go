@@ -208,6 +208,9 @@ func (a *API) Batch(t *cpu.Thread, calls []Call) {
 		}
 		return
 	}
+	for _, c := range calls {
+		a.Wait(t, c.Buffer) // what a worker still has to do comes first
+	}
 	t.MaintainAll(handed)
 	if ans.Outer != OuterByRange {
 		t.MaintainAllOuter(handed)

@@ -1,11 +1,15 @@
 // Package dmaapi models the kernel's streaming and coherent DMA API on a machine whose devices do not snoop the CPU caches.
 //
-// What an ownership change does to the caches is data: a coherence [Profile] says which operation each call performs for each direction. Whether and how the operation is carried out is the
-// question of this project, so it is put to a [Policy] first: a flush strategy may leave it out, or treat the whole cache instead of the range.
+// A driver maps a buffer for a device and syncs it when it changes hands ([API.Do]), or hands several over in one submission ([API.Batch]). What that does to the caches is data: a coherence [Profile]
+// says which operation each call performs for each direction. Whether and how the operation is carried out is the question of this project, so it is put to a [Policy] first: a flush strategy may leave
+// it out, treat the whole cache instead of the range, or leave it to a worker thread, for whom a driver waits before it starts the device ([API.Wait], [API.Then]).
 //
-// Sources: arch/arm/mm/dma-mapping.c and cache-v7.S (Linux, about v3.15) for ARMv7; drivers/iommu/omap-iommu.c for the IOMMU's map loop.
+// Who owns a buffer is known for each mapping ([Owner]). Misuse that kernel/dma/debug.c would find, and accesses by the wrong owner, which it cannot see, go to a [Debugger].
 //
-// Left out: highmem pages, bounce buffers.
+// Sources: arch/arm/mm/dma-mapping.c and cache-v7.S (Linux, about v3.15) for ARMv7, and for the others what their profiles say; drivers/iommu/omap-iommu.c for the IOMMU's map loop.
+//
+// Left out: highmem pages, which are maintained one temporary mapping at a time; bounce buffers; clean pages that need no flush before user space sees them (PG_dcache_clean); the kernel's own mapping
+// of coherent memory, of which only clearing and flushing cost something.
 package dmaapi
 
 import (

@@ -442,7 +442,7 @@ func (f *Fabric) grant(i int, now sim.Time) {
 	case bus.WalkRead:
 		f.mem.DeviceRead(p.Addr, n, p.Master, now, true)
 	case bus.WriteBack:
-		f.mem.WriteBack(p.Addr, memory.Stamp(p.Stamp), p.Master, now)
+		f.mem.Written(p.Addr, n, memory.Stamp(p.Stamp), p.Master, now)
 	}
 	f.next = now
 	if !p.Advance(n, done) {

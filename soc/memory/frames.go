@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sort"
 
 	"socsim/sim"
@@ -20,9 +21,11 @@ type Region struct {
 	// Frames are the physical addresses of its pages, in the order of the region's own offsets.
 	Frames []bus.Phys
 	// Start is where in the first page it begins; 0 but for a part of another region.
-	Start int
-	Bytes int64
-	parts []*Region // of it, by address
+	Start  int
+	Bytes  int64
+	whole  *Region   // that it is a part of
+	offset int       // in that
+	parts  []*Region // of it, by offset
 }
 
 // A Run is a physically contiguous part of a region: one scatter-gather entry.
@@ -175,8 +178,19 @@ func (t *frameTable) seek(colour uint32) bool {
 // RefusedFrames returns how many free frames scattered allocations passed by because they were of the wrong colour.
 func (m *Memory) RefusedFrames() uint64 { return m.frames.refused }
 
-// Free gives the region's frames back.
+// Free gives the region's frames back; a part goes back to the region around it.
 func (m *Memory) Free(r *Region) {
+	if len(r.parts) > 0 {
+		panic("memory: region freed before its parts")
+	}
+	if r.whole != nil {
+		i := slices.Index(r.whole.parts, r)
+		if i < 0 {
+			panic("memory: region freed twice")
+		}
+		r.whole.parts = slices.Delete(r.whole.parts, i, i+1)
+		return
+	}
 	for _, pa := range r.Frames {
 		f := pa2frame(pa - m.cfg.Base)
 		if m.frames.owner[f] != r.ID {
@@ -203,7 +217,7 @@ func (m *Memory) Owner(pa bus.Phys) (*Region, int64) {
 	if id < 0 {
 		return nil, 0
 	}
-	return m.frames.regions[id], int64(m.frames.page[f])*PageBytes + int64(pa%PageBytes)
+	return m.frames.regions[id].part(int64(m.frames.page[f])*PageBytes + int64(pa%PageBytes))
 }
 
 func (t *frameTable) newRegion(name string, bytes int64) *Region {

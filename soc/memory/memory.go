@@ -5,7 +5,9 @@
 // whose stamp is not the newest reads stale data, a write-back of a copy that is not the newest destroys newer data. Only page tables have contents, because
 // a table walker acts on them; see [Memory.StoreWord].
 //
-// Left out: byte-exact ownership within one line (two owners sharing an edge line are tracked as one), ECC, and anything about time; soc/dram has the timing.
+// A line that two owners share is tracked to the byte (see [Memory.Part]); one that belongs to one owner is tracked as one.
+//
+// Left out: ECC, and anything about time; soc/dram has the timing.
 package memory
 
 import (
@@ -80,6 +82,8 @@ func (k ViolationKind) String() string {
 type Violation struct {
 	Kind ViolationKind
 	Addr bus.Phys // of the line
+	// First and Bytes are the part of an edge line that is concerned; 0 for the whole of another line.
+	First, Bytes int
 	// Newest is the write that should have been seen, or that was lost; Held is what was read or written back in its place.
 	Newest, Held Stamp
 	// Actor read the line, wrote the old copy back or dropped the new one, At a time.
@@ -126,6 +130,9 @@ type Memory struct {
 	coherent bool
 	// aliased: the CPU's caches keep copies of a line under several addresses.
 	aliased bool
+	edges   map[bus.Phys]*edge // by line number; nil while no two owners share a line
+	names   uint64             // of vectors given out
+	holder  Holder
 }
 
 // Validate reports the first setting that makes no sense.
@@ -185,7 +192,14 @@ func (m *Memory) Coherent() bool { return m.coherent }
 func (m *Memory) Newest(pa bus.Phys) Stamp { return m.cells[(pa-m.cfg.Base)>>m.shift].newest }
 
 // Current tells whether a copy of the line at pa with stamp s holds the newest data.
-func (m *Memory) Current(pa bus.Phys, s Stamp) bool { return s == m.Newest(pa) }
+func (m *Memory) Current(pa bus.Phys, s Stamp) bool {
+	newest := m.Newest(pa)
+	if s == newest || m.edges == nil {
+		return s == newest
+	}
+	e := m.edge((pa - m.cfg.Base) >> m.shift)
+	return e != nil && e.bytes(s) == e.bytes(newest)
+}
 
 // InMemory returns the write whose data memory holds for the line at pa. With coherent caches that is the newest.
 func (m *Memory) InMemory(pa bus.Phys) Stamp {
@@ -207,6 +221,10 @@ func (m *Memory) DeviceWrite(pa bus.Phys, n int, master bus.Master, now sim.Time
 	first := (pa - m.cfg.Base) >> m.shift
 	last := (pa + bus.Phys(n) - 1 - m.cfg.Base) >> m.shift
 	for i := first; i <= last; i++ {
+		if e := m.edge(i); e != nil {
+			m.edgeDeviceWrite(i, e, pa, n, s)
+			continue
+		}
 		m.cells[i] = cell{s, s}
 	}
 }
@@ -217,6 +235,10 @@ func (m *Memory) DeviceRead(pa bus.Phys, n int, master bus.Master, now sim.Time,
 	last := (pa + bus.Phys(n) - 1 - m.cfg.Base) >> m.shift
 	for i := first; i <= last; i++ {
 		if c := &m.cells[i]; c.inMemory != c.newest && !m.coherent {
+			if e := m.edge(i); e != nil {
+				m.edgeDeviceRead(i, e, pa, n, Violation{Actor: master, At: now, Walk: walk})
+				continue
+			}
 			m.report(Violation{
 				Kind: StaleDeviceRead, Addr: m.cfg.Base + i<<m.shift, Newest: c.newest, Held: c.inMemory,
 				Actor: master, At: now, Walk: walk,
@@ -227,6 +249,24 @@ func (m *Memory) DeviceRead(pa bus.Phys, n int, master bus.Master, now sim.Time,
 
 // CPUWrite records that a CPU stored to the line at pa; the data is in a cache or a write buffer and has the stamp s.
 func (m *Memory) CPUWrite(pa bus.Phys, s Stamp) { m.cells[(pa-m.cfg.Base)>>m.shift].newest = s }
+
+// Written is WriteBack of n bytes of a copy: of an edge line memory takes those bytes alone.
+func (m *Memory) Written(pa bus.Phys, n int, s Stamp, master bus.Master, now sim.Time) {
+	for {
+		i := (pa - m.cfg.Base) >> m.shift
+		if e := m.edge(i); e != nil {
+			m.edgeWriteBack(i, e, pa, n, s, master, now)
+		} else {
+			m.WriteBack(pa, s, master, now)
+		}
+		part := m.cfg.LineBytes - int(pa)&(m.cfg.LineBytes-1)
+		if n <= part {
+			return
+		}
+		pa += bus.Phys(part)
+		n -= part
+	}
+}
 
 // WriteBack records that a cached or buffered copy with stamp s reached memory, and reports newer device data that it overwrote.
 func (m *Memory) WriteBack(pa bus.Phys, s Stamp, master bus.Master, now sim.Time) {
@@ -270,9 +310,24 @@ func (m *Memory) CPURead(pa bus.Phys, held Stamp, master bus.Master, now sim.Tim
 	return false
 }
 
+// CPULoad is CPURead of n bytes of one line: of an edge line those bytes alone are compared.
+func (m *Memory) CPULoad(pa bus.Phys, n int, held Stamp, master bus.Master, now sim.Time) bool {
+	i := (pa - m.cfg.Base) >> m.shift
+	e := m.edge(i)
+	if e == nil || m.coherent {
+		return m.CPURead(pa, held, master, now)
+	}
+	from, to := m.span(i, pa, n)
+	return m.compare(i, e.bytes(m.cells[i].newest), e.bytes(held), from, to, Violation{Kind: StaleCPURead, Actor: master, At: now})
+}
+
 // CPUDrop records that a dirty copy with stamp s was invalidated without being written back, and reports it if nobody else holds that data.
 func (m *Memory) CPUDrop(pa bus.Phys, s Stamp, master bus.Master, now sim.Time) {
 	c := &m.cells[(pa-m.cfg.Base)>>m.shift]
+	if e := m.edge((pa - m.cfg.Base) >> m.shift); e != nil && !m.coherent {
+		m.edgeDrop((pa-m.cfg.Base)>>m.shift, e, s, master, now)
+		return
+	}
 	if s != c.newest || s == c.inMemory || m.coherent {
 		return
 	}

@@ -24,14 +24,17 @@ type rig struct {
 	*soc.System
 	tb    testing.TB
 	asked []string
+	hints []dmaapi.Hints
+	later bool // leave operations to a worker
 	queue *Queue
 }
 
 func (r *rig) Decide(q *dmaapi.Question) dmaapi.Answer {
+	r.hints = append(r.hints, q.Hints)
 	if q.Event != dmaapi.Allocate {
 		r.asked = append(r.asked, fmt.Sprintf("%v %v %s#%d %s", q.Event, q.Direction, q.Buffer, q.Index, q.Device))
 	}
-	return dmaapi.Answer{Op: q.Default}
+	return dmaapi.Answer{Op: q.Default, Defer: r.later}
 }
 
 const bufferBytes = 64 << 10
@@ -341,5 +344,51 @@ func TestTheQueueLosesNoBuffer(t *testing.T) {
 			}
 		})
 		r.Close()
+	})
+}
+
+func TestABufferIsThereForTheDeviceWhenItsDeferredSyncIsDone(t *testing.T) {
+	r := newRig(t, false)
+	r.later = true
+	r.run(func(th *cpu.Thread) {
+		queued := 0
+		r.queue.OnQueue = func(*cpu.Thread) { queued++ }
+		r.qbuf(th, 1)
+		if _, ok := r.queue.Take(); ok || queued > 0 {
+			t.Error("the device can have the buffer while its lines are not in memory")
+		}
+		th.SleepUntil(th.Now() + 10*sim.Millisecond)
+		if i, ok := r.queue.Take(); !ok || i != 1 || queued != 1 {
+			t.Errorf("buffer %d, %t, told %d times", i, ok, queued)
+		}
+		r.queue.BufferDone(th, Frame{Index: 1})
+		if s := r.queue.State(1); s != Active {
+			t.Errorf("%v while the invalidate is not done", s)
+		}
+		f := r.queue.DQBUF(th)
+		if f.Index != 1 {
+			t.Errorf("frame %+v", f)
+		}
+	})
+}
+
+func TestCacheHintsGoWithBothQuestions(t *testing.T) {
+	r := newRig(t, false)
+	r.run(func(th *cpu.Thread) {
+		r.hints = nil
+		h := dmaapi.NoCacheClean | dmaapi.NoCacheInvalidate
+		if err := r.queue.QBUFHints(th, 0, h); err != nil {
+			t.Fatal(err)
+		}
+		r.queue.Take()
+		r.queue.BufferDone(th, Frame{Index: 0})
+		if !slices.Equal(r.hints, []dmaapi.Hints{h, h}) {
+			t.Errorf("hints %v", r.hints)
+		}
+		r.queue.DQBUF(th)
+		r.qbuf(th, 0)
+		if last := r.hints[len(r.hints)-1]; last != 0 {
+			t.Errorf("hints %v of a QBUF without", last)
+		}
 	})
 }

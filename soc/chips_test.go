@@ -1,0 +1,67 @@
+package soc_test
+
+import (
+	"strings"
+	"testing"
+
+	"socsim/internal/conf"
+	"socsim/soc"
+	"socsim/soc/presets"
+)
+
+func chip(t *testing.T, settings ...conf.Override) (soc.Config, error) {
+	t.Helper()
+	var root struct {
+		SoC soc.Config `conf:"soc,preset=soc"`
+	}
+	_, err := conf.Decode(conf.Source{Name: "test", Data: []byte("soc: omap3430\n")}, settings, presets.Set{}, &root)
+	return root.SoC, err
+}
+
+func TestEachChipHasTheCachesOfItsCore(t *testing.T) {
+	for _, c := range []struct {
+		name                string
+		levels, inner, line int
+		aliases, allocates  bool
+	}{
+		{"omap3430", 2, 2, 64, false, false},
+		{"am335x", 2, 2, 64, false, false},
+		{"omap2420", 1, 1, 32, true, false},
+		{"omap4430", 2, 1, 32, false, true},
+	} {
+		cfg, err := chip(t, conf.Override{Path: "soc", Value: c.name}, conf.Override{Path: "soc.memory.size", Value: "64MiB"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := soc.New(cfg, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := s.Caches
+		if h.Levels() != c.levels || h.Inner() != c.inner || h.LineSize() != c.line || h.KeepsAliases() != c.aliases || h.AllocatesForStores() != c.allocates {
+			t.Errorf("%s: %d levels, %d of them inner, lines of %d, keeps aliases %t, allocates for stores %t; want %+v",
+				c.name, h.Levels(), h.Inner(), h.LineSize(), h.KeepsAliases(), h.AllocatesForStores(), c)
+		}
+		s.Close()
+	}
+}
+
+func TestAWriteCombiningBlockLiesWithinALine(t *testing.T) {
+	cfg, err := chip(t, conf.Override{Path: "soc", Value: "omap2420"}, conf.Override{Path: "soc.cpu.write_merge", Value: "64B"})
+	if err == nil {
+		err = cfg.Validate()
+	}
+	if err == nil || !strings.Contains(err.Error(), "cpu.write_merge: 64B") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestALevelThatIsNotThereNeedsNoLineSize(t *testing.T) {
+	cfg, err := chip(t, conf.Override{Path: "soc", Value: "omap2420"}, conf.Override{Path: "soc.l2.line", Value: "64B"})
+	if err == nil {
+		err = cfg.Validate()
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
