@@ -68,6 +68,18 @@ func TestOptimalVisitsNoLineInVainAndCostsLeast(t *testing.T) {
 	}
 }
 
+func TestOptimalIsExactOnChipsWithAnOuterCacheAndWithAliases(t *testing.T) {
+	for _, chip := range []string{"omap4430", "omap2420"} {
+		d := listed(t, "cpu-filter", "optimal", "run.duration=200ms", "soc="+chip)["optimal"]
+		if n := value(d, "maintenance.lines.useless"); n != 0 || value(d, "maintenance.lines.useful") == 0 {
+			t.Errorf("%s: visited %d useless lines and %d useful ones", chip, n, value(d, "maintenance.lines.useful"))
+		}
+		if len(d.Violations) > 0 {
+			t.Errorf("%s: %+v", chip, d.Violations[0])
+		}
+	}
+}
+
 func TestFaultTrackingFindsTheLinesThatTheCPUTouched(t *testing.T) {
 	docs := listed(t, "camera-preview", "range,ion-fault-tracking", "run.duration=200ms")
 	// The CPU reads a quarter of every second frame, and range visits all of each frame, at both ends.

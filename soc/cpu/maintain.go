@@ -28,7 +28,7 @@ type Pass struct {
 	OuterFirst bool
 	// Reach leaves the inner or the outer caches out.
 	Reach Reach
-	// OneCall takes all runs in one routine call with one barrier, and charges nothing for the pages they lie in: a yardstick, no kernel's.
+	// OneCall is a yardstick, no kernel's: all runs in one routine call with one barrier, under every colour that a line is held under, and nothing charged for pages and for lines on which there was nothing to do.
 	OneCall bool
 }
 
@@ -49,6 +49,7 @@ func (t *Thread) MaintainRange(p Pass, runs []memory.Run) {
 	old := t.Enter(Maint)
 	c.stats.Maintenance.RangeCalls++
 	outer := c.caches.Inner() < c.caches.Levels() && p.Point == cachemodel.PoC && p.Reach != InnerOnly
+	p.AllColours = p.AllColours || p.OneCall && c.caches.KeepsAliases()
 	for len(runs) > 0 {
 		n := 1 // runs of a call
 		if p.OneCall {
@@ -100,6 +101,11 @@ func (c *Core) eachLine(r memory.Run, p Pass, visit func(pa bus.Phys, op cachemo
 	}
 }
 
+// idle tells whether the operation changed nothing.
+func (p Pass) idle(op cachemodel.Op, e cachemodel.Effect) bool {
+	return !e.Dirty && (op == cachemodel.Clean || !e.Present)
+}
+
 func (c *Core) maintainLine(op cachemodel.Op, p Pass, pa bus.Phys) {
 	c.cat = MaintLine
 	c.sync()
@@ -112,6 +118,12 @@ func (c *Core) maintainLine(op cachemodel.Op, p Pass, pa bus.Phys) {
 		e = c.caches.MaintainAliases(op, uint64(pa), p.Point)
 	} else {
 		e = c.caches.Maintain(op, linearMap(pa), p.Point)
+	}
+	if p.OneCall {
+		if p.idle(op, e) {
+			return
+		}
+		e.Lookups = 1
 	}
 	c.charge(sim.Time(e.Lookups) * (c.duration(int64(m.Line)) + m.LineTime))
 	c.stats.Maintenance.AliasLookups += uint64(e.Lookups - 1)
@@ -138,8 +150,11 @@ func (c *Core) maintainOuterRun(p Pass, r memory.Run) {
 	c.eachLine(r, p, func(pa bus.Phys, op cachemodel.Op) {
 		c.cat = MaintLine
 		c.sync()
-		c.charge(m.OuterLine)
 		e := c.caches.MaintainOuter(op, uint64(pa))
+		if p.OneCall && p.idle(op, e) {
+			return
+		}
+		c.charge(m.OuterLine)
 		c.stats.Maintenance.OuterLines++
 		c.stats.Maintenance.Visited++
 		c.account(op, pa, e)

@@ -75,9 +75,17 @@ func TestLinesAreMaintainedInOneCall(t *testing.T) {
 	}{{Lines, 1}, {Partial, 3}} {
 		r := newRig(t, "armv7")
 		r.answer = func(*Question) Answer { return Answer{Op: Clean, Extent: c.extent, Spans: spans} }
-		r.run(func(th *cpu.Thread) { r.api.SyncForDevice(th, backwards(r, 3), "camera", ToDevice) })
+		r.run(func(th *cpu.Thread) {
+			b := backwards(r, 3)
+			m := r.Core.KernelMap(b.Region)
+			for _, s := range spans {
+				th.Access(m, s.Offset, s.Bytes, cpu.Touch{Width: 8})
+				th.Access(m, s.Offset, s.Bytes, cpu.Touch{Write: true, Width: 8})
+			}
+			r.api.SyncForDevice(th, b, "camera", ToDevice)
+		})
 		m := r.Core.Stats().Maintenance
 		equal(t, "calls", m.Segments, c.calls)
-		equal(t, "lines", m.Visited, 4)
+		equal(t, "lines", m.Cleaned, 4)
 	}
 }
