@@ -52,7 +52,7 @@ func by(op dmaapi.Operation) dmaapi.Answer { return dmaapi.Answer{Op: op} }
 func where(e dmaapi.Event, op dmaapi.Operation, bytes int) dmaapi.Question {
 	q := dmaapi.Question{Event: e, Buffer: "b", Bytes: bytes, Length: bytes, Device: "gpu", Direction: dmaapi.Bidirectional, Default: op}
 	if e == dmaapi.Batch {
-		q.Buffers, q.TotalBytes = 4, bytes
+		q.Buffers, q.TotalBytes, q.Length = 4, bytes, 0
 	}
 	return q
 }

@@ -60,6 +60,7 @@ func TestAStrategyGetsItsSettings(t *testing.T) {
 		{Name: "pages", Type: Count, Default: "8"},
 		{Name: "defer", Type: Bool, Default: "false"},
 		{Name: "by", Type: Choice, Default: "way", Choices: []string{"loop", "way"}},
+		{Name: "upto", Type: Size, Default: "1024KiB"}, // not as it is printed
 	}}, func(s Settings) dmaapi.Policy {
 		got = s
 		return none{}

@@ -199,7 +199,7 @@ func parameters(t *testing.T, info flush.Info) {
 		if want := info.Name + "(" + p.Name + "=" + text + ")"; err != nil || other.Label() != want {
 			t.Errorf("%s=%s: label %s, want %s; %v", p.Name, text, other.Label(), want, err)
 		}
-		if info.Label() != info.Name {
+		if _, err := other.With(p.Name, p.Default); err != nil || info.Label() != info.Name || other.Label() == info.Name {
 			t.Errorf("setting %s changed the strategy it was taken from", p.Name)
 		}
 	}
