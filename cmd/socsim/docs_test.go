@@ -27,8 +27,9 @@ func example(t *testing.T, language string) string {
 	t.Helper()
 	text := readDoc(t, strategiesDoc)
 	start, end := section(t, text, "<!-- example: "+language+" -->")
-	code, ok := strings.CutPrefix(text[start:end], "```"+language+"\n")
-	if code, ok = strings.CutSuffix(code, "```\n"); !ok {
+	code, begins := strings.CutPrefix(text[start:end], "```"+language+"\n")
+	code, ends := strings.CutSuffix(code, "```\n")
+	if !begins || !ends {
 		t.Fatalf("the %s example is not one block of code", language)
 	}
 	if n := strings.Count(code, "\n"); n > 20 {

@@ -13,9 +13,9 @@ import (
 	"socsim/soc/flush"
 )
 
-// Events are all events in the order in which a buffer meets them, the faults before the hand-overs, so that a strategy has something to remember.
+// Events are all events in the order in which a buffer meets them, faults before and between the hand-overs, so that a strategy has something to remember.
 var Events = []dmaapi.Event{
-	dmaapi.Allocate, dmaapi.MapCPU, dmaapi.CPUFault, dmaapi.MapDevice, dmaapi.ToDeviceHandover, dmaapi.ToCPUHandover, dmaapi.Batch, dmaapi.UnmapDevice, dmaapi.UnmapCPU, dmaapi.Free,
+	dmaapi.Allocate, dmaapi.MapCPU, dmaapi.CPUFault, dmaapi.MapDevice, dmaapi.ToDeviceHandover, dmaapi.ToCPUHandover, dmaapi.CPUFault, dmaapi.Batch, dmaapi.UnmapDevice, dmaapi.UnmapCPU, dmaapi.Free,
 }
 
 // Chooses tells whether an event is one at which the CPU's attribute is chosen.
@@ -199,8 +199,31 @@ func parameters(t *testing.T, info flush.Info) {
 		if want := info.Name + "(" + p.Name + "=" + text + ")"; err != nil || other.Label() != want {
 			t.Errorf("%s=%s: label %s, want %s; %v", p.Name, text, other.Label(), want, err)
 		}
+		if !changes(info, p) {
+			t.Errorf("%s changes nothing", p.Name)
+		}
 		if _, err := other.With(p.Name, p.Default); err != nil || info.Label() != info.Name || other.Label() == info.Name {
 			t.Errorf("setting %s changed the strategy it was taken from", p.Name)
 		}
 	}
+}
+
+// changes tells whether some value of a parameter changes some answer.
+func changes(info flush.Info, p flush.Param) bool {
+	values := map[flush.ParamType][]string{flush.Size: {"1B", "1GiB"}, flush.Count: {"0", "1000000"}, flush.Bool: {"true", "false"}, flush.Choice: p.Choices}[p.Type]
+	for _, v := range values {
+		other, err := info.With(p.Name, v)
+		if err != nil {
+			continue
+		}
+		one, two := info.New(), other.New()
+		for range 2 {
+			for _, q := range Questions() {
+				if !cmp.Equal(one.Decide(&q), two.Decide(&q)) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
