@@ -9,22 +9,36 @@ import (
 	"github.com/spf13/cobra"
 
 	"socsim/internal/conf"
+	"socsim/internal/report"
 	"socsim/internal/result"
 	"socsim/internal/scenario"
+	"socsim/internal/strategy"
 	"socsim/scenarios"
-	"socsim/soc/flush"
 	"socsim/soc/presets"
 )
 
 func newList() *cobra.Command {
 	kinds := []string{"scenarios", "strategies", "presets"}
-	return &cobra.Command{
-		Use:       "list [scenarios|strategies|presets]",
-		Short:     "List the library's scenarios, the strategies and the presets",
+	var format string
+	cmd := &cobra.Command{
+		Use:   "list [scenarios|strategies|presets]",
+		Short: "List the library's scenarios, the strategies and the presets",
+		Long: `List names what there is. List strategies says of each what it does, which
+parameters it has with which defaults, where it shipped, and where that is
+written; with --format json for programs.`,
 		ValidArgs: kinds,
 		Args:      cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			w := cmd.OutOrStdout()
+			if err := checkListFormat(format, args); err != nil {
+				return usage(err)
+			}
+			if len(args) == 1 && args[0] == "strategies" {
+				if format == "json" {
+					return report.StrategiesJSON(w, strategy.Registered())
+				}
+				return report.Strategies(w, strategy.Registered())
+			}
 			printers := map[string]func(io.Writer) error{"scenarios": listScenarios, "strategies": listStrategies, "presets": listPresets}
 			if len(args) == 1 {
 				p, ok := printers[args[0]]
@@ -45,6 +59,21 @@ func newList() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&format, "format", "table", "output `FORMAT`: table, or json for strategies")
+	return cmd
+}
+
+// checkListFormat refuses a format that the list does not have.
+func checkListFormat(format string, args []string) error {
+	switch {
+	case format == "table":
+		return nil
+	case format != "json":
+		return fmt.Errorf("unknown format %q; there are table and json", format)
+	case len(args) != 1 || args[0] != "strategies":
+		return errors.New("--format json is for list strategies")
+	}
+	return nil
 }
 
 func listScenarios(w io.Writer) error {
@@ -58,13 +87,11 @@ func listScenarios(w io.Writer) error {
 	return nil
 }
 
+// listStrategies names each strategy and the first sentence of what it does; list strategies says all.
 func listStrategies(w io.Writer) error {
-	for _, name := range flush.Names() {
-		s, err := flush.ByName(name)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(w, "  %-16s %s\n  %-16s (%s)\n", name, s.Doc, "", s.Source)
+	for _, s := range strategy.Registered() {
+		doc, _, _ := strings.Cut(s.Doc, ". ")
+		fmt.Fprintf(w, "  %-18s %s\n", s.Name, strings.TrimSuffix(doc, "."))
 	}
 	return nil
 }

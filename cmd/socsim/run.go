@@ -16,6 +16,7 @@ import (
 	"socsim/internal/result"
 	"socsim/internal/run"
 	"socsim/internal/scenario"
+	"socsim/internal/strategy"
 	"socsim/soc/flush"
 )
 
@@ -43,6 +44,7 @@ Exit codes: 0 all expectations hold; 1 one does not; 2 the request or a scenario
 is wrong; 3 the run could not finish.`,
 		Example: `  socsim run camera-preview --strategy all
   socsim run camera-preview --set soc.l2.replacement=lru --strategy none
+  socsim run camera-preview --strategy 'range,nvmap(inner=1MiB,outer=1MiB),@mine.yaml'
   socsim run mine.yaml --format json`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -60,7 +62,7 @@ is wrong; 3 the run could not finish.`,
 	}
 	fl := cmd.Flags()
 	fl.StringArrayVar(&f.sets, "set", nil, "override a setting by its dotted `PATH=VALUE` (repeatable)")
-	fl.StringVar(&f.strategy, "strategy", "", "strategies `NAME[,NAME...]` to run under, or all")
+	fl.StringVar(&f.strategy, "strategy", "", "strategies `NAME[,NAME...]` to run under, or all; NAME(PARAM=VALUE,...) sets\nparameters, @FILE is a rule table")
 	fl.Uint64Var(&f.seed, "seed", 0, "override the scenario's seed")
 	f.flags(cmd)
 	fl.BoolVar(&f.quiet, "quiet", false, "the table alone: no progress, expectations or violations")
@@ -82,7 +84,7 @@ func (f *runFlags) run(cmd *cobra.Command, names []string, seed *uint64) error {
 			continue
 		}
 		finished = append(finished, d)
-		own[d] = f.expectAll || d.Strategy == jobs[i].Scenario.Strategy
+		own[d] = f.expectAll || d.Strategy == jobs[i].Scenario.Own.Label()
 	}
 	if perr := f.print(cmd, finished); perr != nil {
 		return &codeError{exitUnfinish, perr}
@@ -130,9 +132,9 @@ func (f *runFlags) prepare(names []string, seed *uint64) ([]run.Job, error) {
 			errs = append(errs, err)
 			continue
 		}
-		strategies, err := pick(f.strategy, s.Strategy)
+		strategies, err := pick(f.strategy, s)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("--strategy: %w", err)
 		}
 		for _, st := range strategies {
 			jobs = append(jobs, run.Job{Scenario: s, Strategy: st})
@@ -162,53 +164,12 @@ func parseSets(sets []string) ([]conf.Override, error) {
 	return out, nil
 }
 
-// pick resolves a list of strategies; own is the scenario's.
-func pick(list, own string) ([]flush.Info, error) {
-	switch list {
-	case "all":
-		return flush.All(), nil
-	case "":
-		list = own
+// pick resolves a list of strategies; without one it is the scenario's own.
+func pick(list string, s *scenario.Loaded) ([]flush.Info, error) {
+	if list == "" {
+		return []flush.Info{s.Own}, nil
 	}
-	var out []flush.Info
-	seen := map[string]bool{}
-	for _, name := range splitList(list) {
-		s, err := flush.ByName(name)
-		if err != nil {
-			if near := conf.Nearest(name, append(flush.Names(), "all")); near != "" {
-				err = fmt.Errorf("%w; did you mean %q?", err, near)
-			}
-			return nil, err
-		}
-		if !seen[name] {
-			seen[name] = true
-			out = append(out, s)
-		}
-	}
-	if len(out) == 0 {
-		return nil, fmt.Errorf("--strategy names none; there are %s, and all", strings.Join(flush.Names(), ", "))
-	}
-	return out, nil
-}
-
-// splitList splits at commas outside parentheses.
-func splitList(s string) []string {
-	var out []string
-	depth, start := 0, 0
-	for i, r := range s + "," {
-		switch {
-		case r == '(':
-			depth++
-		case r == ')':
-			depth--
-		case r == ',' && (depth <= 0 || i == len(s)):
-			if item := strings.TrimSpace(s[start:min(i, len(s))]); item != "" {
-				out = append(out, item)
-			}
-			start = i + 1
-		}
-	}
-	return out
+	return strategy.Parse(list, ".")
 }
 
 // progress shows a line that is rewritten, on a terminal only.

@@ -65,7 +65,7 @@ func Run(ctx context.Context, jobs []Job, workers int, progress Progress) ([]*re
 				mu.Lock()
 				done++
 				if progress != nil && errs[i] == nil {
-					progress(done, len(all), all[i].Scenario.Name+" "+all[i].Strategy.Name)
+					progress(done, len(all), all[i].Scenario.Name+" "+all[i].Strategy.Label())
 				}
 				mu.Unlock()
 			}
@@ -123,11 +123,11 @@ func dedupe(errs []error) []error {
 // simulate runs one job.
 func simulate(ctx context.Context, j Job) (*outcome, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("%s under %s: %w", j.Scenario.Name, j.Strategy.Name, err)
+		return nil, fmt.Errorf("%s under %s: %w", j.Scenario.Name, j.Strategy.Label(), err)
 	}
 	o, err := simulateSystem(ctx, j)
 	if err != nil {
-		return nil, fmt.Errorf("%s under %s: %w", j.Scenario.Name, j.Strategy.Name, err)
+		return nil, fmt.Errorf("%s under %s: %w", j.Scenario.Name, j.Strategy.Label(), err)
 	}
 	return o, nil
 }
@@ -177,7 +177,7 @@ func simulateSystem(ctx context.Context, j Job) (*outcome, error) {
 	}
 	measured := end - s.Run.Warmup
 	c := collector{sys: sys, graph: g, check: check, scenario: s, measured: measured}
-	doc := c.document(j.Strategy.Name)
+	doc := c.document(j.Strategy.Label())
 	doc.Host = result.Host{WallNS: time.Since(begin).Nanoseconds(), Events: sys.Engine.Events() + sys.Fabric.Grants()}
 	return &outcome{doc: doc, work: measured - sys.Core.Time(cpu.Idle), jobs: g.Tasks()}, nil
 }

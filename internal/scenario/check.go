@@ -5,11 +5,11 @@ import (
 	"strings"
 
 	"socsim/internal/conf"
+	"socsim/internal/strategy"
 	"socsim/sim"
 	"socsim/soc/cpu"
 	"socsim/soc/dmaapi"
 	"socsim/soc/dmabuf"
-	"socsim/soc/flush"
 	"socsim/soc/graph"
 )
 
@@ -38,8 +38,10 @@ func (l *Loaded) check() error {
 	if l.Run.Frames < 0 {
 		c.errorf("run.frames", "%d frames, want 0 for no limit or more", l.Run.Frames)
 	}
-	if _, err := flush.ByName(l.Strategy); err != nil {
-		c.errorf("strategy", "%s", withNearest(err.Error(), l.Strategy, flush.Names()))
+	if own, err := strategy.One(l.Strategy, l.dir); err != nil {
+		c.errorf("strategy", "%v", err)
+	} else {
+		l.Own = own
 	}
 	if _, ok := dmaapi.ProfileByName(l.SoC.Coherence); !ok {
 		c.errorf("soc.coherence", "unknown coherence profile %q; there are %s", l.SoC.Coherence, strings.Join(dmaapi.ProfileNames(), ", "))

@@ -15,6 +15,7 @@ import (
 	"socsim/scenarios"
 	"socsim/sim"
 	"socsim/soc"
+	"socsim/soc/flush"
 	"socsim/soc/graph"
 	"socsim/soc/presets"
 )
@@ -37,7 +38,7 @@ type Scenario struct {
 	Description string         `conf:"description" doc:"What it shows, in a line."`
 	SoC         soc.Config     `conf:"soc,required,preset=soc" doc:"The chip: a preset's name, or a preset with settings of its own."`
 	Run         Run            `conf:"run" doc:"Duration, warm-up and seed."`
-	Strategy    string         `conf:"strategy" doc:"Flush strategy the scenario is meant for; expect is judged under it."`
+	Strategy    string         `conf:"strategy" doc:"Flush strategy the scenario is meant for, with its parameters: nvmap(inner=1MiB); @FILE is a rule table, looked for beside the scenario. expect is judged under it."`
 	Buffers     []graph.Buffer `conf:"buffers,map" doc:"Buffer sets by name."`
 	Stages      []graph.Stage  `conf:"stages" doc:"Stages that pass buffers along."`
 	Tasks       []graph.Task   `conf:"tasks" doc:"Tasks beside them."`
@@ -52,7 +53,10 @@ type Loaded struct {
 	// Estimated lists the settings in force whose values no source backs, sorted.
 	Estimated []string
 	Expect    []Expectation
-	doc       *conf.Document
+	// Own is the scenario's own strategy.
+	Own flush.Info
+	doc *conf.Document
+	dir string // where the scenario lies
 }
 
 // defaults is what a scenario that leaves out everything optional has.
@@ -102,7 +106,7 @@ func readFile(name string) ([]byte, error) {
 
 // Load decodes and checks a scenario. The error holds all mistakes of the file, with their places.
 func Load(src conf.Source, overrides []conf.Override) (*Loaded, error) {
-	l := &Loaded{Scenario: defaults()}
+	l := &Loaded{Scenario: defaults(), dir: filepath.Dir(src.Name)}
 	doc, err := conf.Decode(src, overrides, presets.Set{}, &l.Scenario)
 	if err != nil {
 		return nil, err

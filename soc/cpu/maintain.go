@@ -28,6 +28,8 @@ type Pass struct {
 	OuterFirst bool
 	// Reach leaves the inner or the outer caches out.
 	Reach Reach
+	// OneCall is a yardstick, no kernel's: all runs in one routine call with one barrier, under every colour that a line is held under, and nothing charged for pages and for lines on which there was nothing to do.
+	OneCall bool
 }
 
 // Reach says which caches a range is maintained in.
@@ -47,32 +49,40 @@ func (t *Thread) MaintainRange(p Pass, runs []memory.Run) {
 	old := t.Enter(Maint)
 	c.stats.Maintenance.RangeCalls++
 	outer := c.caches.Inner() < c.caches.Levels() && p.Point == cachemodel.PoC && p.Reach != InnerOnly
-	for _, r := range runs {
+	p.AllColours = p.AllColours || p.OneCall && c.caches.KeepsAliases()
+	for len(runs) > 0 {
+		n := 1 // runs of a call
+		if p.OneCall {
+			n = len(runs)
+		}
 		c.stats.Maintenance.Segments++
 		if outer && p.OuterFirst {
-			c.maintainOuterRun(p, r)
+			c.maintainOuterRuns(p, runs[:n])
 		}
 		if p.Reach != OuterOnly {
-			c.maintainRun(t, p, r)
+			c.maintainRuns(t, p, runs[:n])
 		}
 		if outer && !p.OuterFirst {
-			c.maintainOuterRun(p, r)
+			c.maintainOuterRuns(p, runs[:n])
 		}
+		runs = runs[n:]
 	}
 	t.Leave(old)
 }
 
-// maintainRun is one routine call on the inner caches.
-func (c *Core) maintainRun(t *Thread, p Pass, r memory.Run) {
+// maintainRuns is one routine call on the inner caches.
+func (c *Core) maintainRuns(t *Thread, p Pass, runs []memory.Run) {
 	c.sync()
 	c.chargeCycles(int64(c.cfg.Maintenance.Call))
-	c.eachLine(r, p, func(pa bus.Phys, op cachemodel.Op) {
-		if pa%memory.PageBytes == 0 || pa <= r.Addr {
-			c.cat = MaintPage
-			c.chargeCycles(int64(c.cfg.Maintenance.Page))
-		}
-		c.maintainLine(op, p, pa)
-	})
+	for _, r := range runs {
+		c.eachLine(r, p, func(pa bus.Phys, op cachemodel.Op) {
+			if !p.OneCall && (pa%memory.PageBytes == 0 || pa <= r.Addr) {
+				c.cat = MaintPage
+				c.chargeCycles(int64(c.cfg.Maintenance.Page))
+			}
+			c.maintainLine(op, p, pa)
+		})
+	}
 	c.cat = MaintBarrier
 	t.Barrier()
 	c.cat = Maint
@@ -91,6 +101,11 @@ func (c *Core) eachLine(r memory.Run, p Pass, visit func(pa bus.Phys, op cachemo
 	}
 }
 
+// idle tells whether the operation changed nothing.
+func (p Pass) idle(op cachemodel.Op, e cachemodel.Effect) bool {
+	return !e.Dirty && (op == cachemodel.Clean || !e.Present)
+}
+
 func (c *Core) maintainLine(op cachemodel.Op, p Pass, pa bus.Phys) {
 	c.cat = MaintLine
 	c.sync()
@@ -104,6 +119,12 @@ func (c *Core) maintainLine(op cachemodel.Op, p Pass, pa bus.Phys) {
 	} else {
 		e = c.caches.Maintain(op, linearMap(pa), p.Point)
 	}
+	if p.OneCall {
+		if p.idle(op, e) {
+			return
+		}
+		e.Lookups = 1
+	}
 	c.charge(sim.Time(e.Lookups) * (c.duration(int64(m.Line)) + m.LineTime))
 	c.stats.Maintenance.AliasLookups += uint64(e.Lookups - 1)
 	c.stats.Maintenance.Visited += uint64(e.Lookups)
@@ -114,16 +135,26 @@ func (c *Core) maintainLine(op cachemodel.Op, p Pass, pa bus.Phys) {
 	c.writeBackSerially()
 }
 
-// maintainOuterRun is one call on the outer caches, by physical address. The core waits for each line.
-func (c *Core) maintainOuterRun(p Pass, r memory.Run) {
+// maintainOuterRuns is one call on the outer caches, by physical address. The core waits for each line.
+func (c *Core) maintainOuterRuns(p Pass, runs []memory.Run) {
 	c.sync()
+	c.charge(c.cfg.Maintenance.OuterCall)
+	for _, r := range runs {
+		c.maintainOuterRun(p, r)
+	}
+	c.cat = Maint
+}
+
+func (c *Core) maintainOuterRun(p Pass, r memory.Run) {
 	m := &c.cfg.Maintenance
-	c.charge(m.OuterCall)
 	c.eachLine(r, p, func(pa bus.Phys, op cachemodel.Op) {
 		c.cat = MaintLine
 		c.sync()
-		c.charge(m.OuterLine)
 		e := c.caches.MaintainOuter(op, uint64(pa))
+		if p.OneCall && p.idle(op, e) {
+			return
+		}
+		c.charge(m.OuterLine)
 		c.stats.Maintenance.OuterLines++
 		c.stats.Maintenance.Visited++
 		c.account(op, pa, e)
@@ -132,7 +163,6 @@ func (c *Core) maintainOuterRun(p Pass, r memory.Run) {
 		}
 		c.writeBackSerially()
 	})
-	c.cat = Maint
 }
 
 // MaintainAll cleans and invalidates the whole of the inner caches, level by level: by set and way, or where the core has one by its test-and-clean loop. It does not reach outer caches. Lines of

@@ -50,6 +50,23 @@ func TestTheTimePartOfALineDoesNotScaleWithTheClock(t *testing.T) {
 	equal(t, "at 500 MHz", at(5e8), 64*27*sim.Nanosecond+slots*11*sim.Nanosecond)
 }
 
+func TestOneCallForAllRunsPaysOneCallOneBarrierAndTheLinesThatAreThere(t *testing.T) {
+	r := newRig(t, nil)
+	r.run(func(th *Thread) {
+		region := r.region(16 << 10)
+		th.Access(r.KernelMap(region), 0, 64, Touch{Width: 8})
+		th.Access(r.KernelMap(region), 8192, 64, Touch{Width: 8})
+		runs := []memory.Run{{Addr: region.Addr(0), Bytes: 64}, {Addr: region.Addr(8192), Bytes: 128}, {Addr: region.Addr(4096), Bytes: 64}}
+		pass := Pass{Op: cachemodel.Clean, Edge: EdgeFlush, OneCall: true}
+		equal(t, "time of nothing to clean", took(th, func() { th.MaintainRange(pass, runs) }), callCost)
+		pass.Op = cachemodel.Invalidate
+		equal(t, "time", took(th, func() { th.MaintainRange(pass, runs) }), callCost+2*lineCost)
+	})
+	equal(t, "calls", r.stats.Maintenance.RangeCalls, 2)
+	equal(t, "segments", r.stats.Maintenance.Segments, 2)
+	equal(t, "lines", r.stats.Maintenance.Visited, 2)
+}
+
 func TestEveryScatterGatherEntryPaysItsCallAndBarrier(t *testing.T) {
 	r := newRig(t, nil)
 	r.run(func(th *Thread) {

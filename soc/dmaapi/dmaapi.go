@@ -81,6 +81,7 @@ type API struct {
 	policy   Policy
 	tracer   Tracer
 	debugger Debugger
+	asked    Call  // the hand-over that the policy is being asked about, for Truth
 	queue    []job // for the worker thread
 	started  bool  // there is one
 	work     cpu.WaitQueue
@@ -89,10 +90,11 @@ type API struct {
 
 // New returns the DMA API of a machine with the given coherence profile and policy. tracer may be nil.
 func New(core *cpu.Core, p Profile, policy Policy, tracer Tracer) *API {
+	a := &API{Core: core, profile: p, policy: policy, tracer: tracer}
 	if s, ok := policy.(Seer); ok {
-		s.See(Truth{core})
+		s.See(Truth{core, a})
 	}
-	return &API{Core: core, profile: p, policy: policy, tracer: tracer}
+	return a
 }
 
 // Start lets a policy that is a Starter work before the first allocation.
@@ -158,6 +160,7 @@ func (a *API) Do(t *cpu.Thread, c Call) {
 	if !c.Buffer.Kind.Coherent() {
 		q := a.Question(c.Event, c.Buffer)
 		q.Device, q.Direction, q.Offset, q.Length, q.Hints, q.Default = c.Device, c.Direction, c.Offset, c.Length, c.Hints, op
+		a.asked = c
 		ans = a.policy.Decide(&q)
 	}
 	a.carryOut(t, job{c, op, ans})

@@ -103,13 +103,14 @@ func (a *API) perform(t *cpu.Thread, c *Call, ans Answer) {
 		return
 	}
 	runs := c.runs()
-	if ans.Extent == Partial {
+	if ans.Extent == Partial || ans.Extent == Lines {
 		runs = nil
 		for _, s := range ans.Spans {
 			runs = append(runs, c.Buffer.Region.RunsOf(s.Offset, s.Bytes)...)
 		}
 	}
 	pass := a.rangePass(ans.Op, c.toCPU())
+	pass.OneCall = ans.Extent == Lines
 	handed := []*memory.Region{c.Buffer.Region}
 	inner := func() {
 		if ans.Extent == Whole {

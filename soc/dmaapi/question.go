@@ -80,6 +80,7 @@ const (
 	ByRange Extent = iota // the lines of what is handed over, by address
 	Whole                 // the whole cache, by set and way, cleaned and invalidated
 	Partial               // the spans of the answer, by address
+	Lines                 // the same in one routine call with one barrier, which no kernel has: for the yardstick
 )
 
 // OuterExtent is how much of the outer caches an operation covers, where the chip has any.
@@ -104,7 +105,7 @@ type Answer struct {
 	Extent Extent
 	// Outer is the extent in the outer caches (nvmap chooses the two by thresholds of their own).
 	Outer OuterExtent
-	// Spans are the parts that a Partial operation covers, offsets from the start of the buffer.
+	// Spans are the parts that a Partial or Lines operation covers, offsets from the start of the buffer.
 	Spans []Span
 	// Track, at MapCPU, maps no pages: the first touch of each is a fault (CPUFault) that maps it, until the buffer goes to a device again, which takes the pages away (drivers/staging/ion at 56a7c185).
 	Track bool

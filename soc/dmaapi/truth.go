@@ -1,6 +1,7 @@
 package dmaapi
 
 import (
+	"cmp"
 	"slices"
 
 	"socsim/cachemodel"
@@ -11,7 +12,59 @@ import (
 
 // Truth is what the caches and memory really hold, for the yardstick that does the least maintenance a run needs. Nothing it tells costs simulated time. A question costs the host O(lines held by
 // the caches + lines of the runs).
-type Truth struct{ core *cpu.Core }
+type Truth struct {
+	core *cpu.Core
+	api  *API
+}
+
+// DirtySpans returns what is dirty of the part of a buffer that the policy is being asked to hand over, as parts of the buffer.
+func (t Truth) DirtySpans() []Span { return t.spans(t.Dirty) }
+
+// StaleSpans returns what is stale of it.
+func (t Truth) StaleSpans() []Span { return t.spans(t.Stale) }
+
+// spans translates lines of what is handed over into parts of the buffer. Of a line that another owner shares only the buffer's bytes count.
+func (t Truth) spans(lines func([]memory.Run) []memory.Run) []Span {
+	call := &t.api.asked
+	if call.Buffer == nil {
+		return nil
+	}
+	runs := call.runs()
+	type piece struct {
+		memory.Run
+		off int // in the buffer
+	}
+	var pieces []piece
+	off := call.Offset
+	for _, r := range runs {
+		pieces = append(pieces, piece{r, off})
+		off += r.Bytes
+	}
+	slices.SortFunc(pieces, func(a, b piece) int { return cmp.Compare(a.Addr, b.Addr) })
+	var spans []Span
+	i := 0 // the lines are in ascending order, too
+	for _, l := range lines(runs) {
+		for ; i < len(pieces) && pieces[i].Addr+bus.Phys(pieces[i].Bytes) <= l.Addr; i++ {
+		}
+		for _, p := range pieces[i:] {
+			from, to := max(l.Addr, p.Addr), min(l.Addr+bus.Phys(l.Bytes), p.Addr+bus.Phys(p.Bytes))
+			if from >= to {
+				break
+			}
+			spans = append(spans, Span{Offset: p.off + int(from-p.Addr), Bytes: int(to - from)})
+		}
+	}
+	slices.SortFunc(spans, func(a, b Span) int { return cmp.Compare(a.Offset, b.Offset) })
+	joined := spans[:0]
+	for _, s := range spans {
+		if n := len(joined) - 1; n >= 0 && joined[n].Offset+joined[n].Bytes == s.Offset {
+			joined[n].Bytes += s.Bytes
+		} else {
+			joined = append(joined, s)
+		}
+	}
+	return joined
+}
 
 // Dirty returns the lines of the runs that the CPU's side holds dirty: in a cache, or on their way to memory in a buffer. They are in ascending order, joined where they touch.
 func (t Truth) Dirty(runs []memory.Run) []memory.Run {

@@ -1,4 +1,4 @@
-package flush
+package flush_test
 
 import (
 	"fmt"
@@ -10,113 +10,17 @@ import (
 
 	"socsim/soc/cpu"
 	"socsim/soc/dmaapi"
+	"socsim/soc/flush"
+	"socsim/soc/flush/flushtest"
 )
 
-var (
-	events = []dmaapi.Event{
-		dmaapi.Allocate, dmaapi.MapCPU, dmaapi.MapDevice, dmaapi.UnmapDevice, dmaapi.ToDeviceHandover, dmaapi.ToCPUHandover,
-	}
-	directions = []dmaapi.Direction{dmaapi.ToDevice, dmaapi.FromDevice, dmaapi.Bidirectional}
-	operations = []dmaapi.Operation{dmaapi.Nothing, dmaapi.Clean, dmaapi.Invalidate, dmaapi.CleanInvalidate}
-)
+func chooses(e dmaapi.Event) bool { return flushtest.Chooses(e) }
 
-// chooses tells whether an event is one at which the CPU's attribute is chosen; at the others there is maintenance.
-func chooses(e dmaapi.Event) bool { return e == dmaapi.Allocate || e == dmaapi.MapCPU }
+func questions() []dmaapi.Question { return flushtest.Questions() }
 
-// questions are all events in all directions, for buffers of many sizes, with every attribute and every default that can come with them.
-func questions() []dmaapi.Question {
-	var out []dmaapi.Question
-	for _, e := range events {
-		for _, d := range directions {
-			for i, bytes := range []int{1, 64, 4096, 100_000, 1 << 20, 20 << 20} {
-				q := dmaapi.Question{Event: e, Buffer: "preview", Index: i, Bytes: bytes, Segments: 1 + bytes/8192, Device: "camera", Direction: d}
-				if chooses(e) {
-					for _, a := range cpu.Attr("").Values() {
-						q.Attr = cpu.Attr(a)
-						out = append(out, q)
-					}
-					continue
-				}
-				for _, op := range operations {
-					q.Default = op
-					out = append(out, q)
-				}
-			}
-		}
-	}
-	return out
-}
-
-// The contract that every strategy keeps.
 func TestStrategies(t *testing.T) {
-	for _, info := range strategies {
-		t.Run(info.Name, func(t *testing.T) {
-			t.Run("answers make sense", func(t *testing.T) { answersMakeSense(t, info.New()) })
-			t.Run("answers are deterministic", func(t *testing.T) { answersAreDeterministic(t, info) })
-			t.Run("the question is left alone", func(t *testing.T) { questionIsLeftAlone(t, info.New()) })
-			t.Run("is documented", func(t *testing.T) {
-				if info.Doc == "" || info.Source == "" {
-					t.Errorf("%+v", info)
-				}
-			})
-		})
-	}
-}
-
-func answersMakeSense(t *testing.T, p dmaapi.Policy) {
-	for _, q := range questions() {
-		a := p.Decide(&q)
-		fail := func(why string) {
-			t.Errorf("%v %v of %d bytes, attribute %q, default %v: %s: %+v", q.Event, q.Direction, q.Bytes, q.Attr, q.Default, why, a)
-		}
-		if a.Attr != "" && !slices.Contains(a.Attr.Values(), string(a.Attr)) {
-			fail("no such attribute")
-		}
-		if a.Op > dmaapi.CleanInvalidate {
-			fail("no such operation")
-		}
-		if a.Extent > dmaapi.Partial {
-			fail("no such extent")
-		}
-		if chooses(q.Event) && a.Op != dmaapi.Nothing {
-			fail("maintenance where nothing is handed over")
-		}
-		if !chooses(q.Event) && a.Attr != "" {
-			fail("an attribute where none is chosen")
-		}
-		if q.Attr == cpu.NoMapping && a.Attr != "" && a.Attr != cpu.NoMapping {
-			fail("a mapping that was not asked for")
-		}
-		if (len(a.Spans) > 0) != (a.Extent == dmaapi.Partial) {
-			fail("spans and partial go together")
-		}
-		for _, s := range a.Spans {
-			if s.Offset < 0 || s.Bytes <= 0 || s.Offset+s.Bytes > q.Bytes {
-				fail("a span outside of the buffer")
-			}
-		}
-	}
-}
-
-func answersAreDeterministic(t *testing.T, info Info) {
-	one, two := info.New(), info.New()
-	for range 2 { // the second time with a history
-		for _, q := range questions() {
-			a, b := one.Decide(&q), two.Decide(&q)
-			if diff := cmp.Diff(a, b); diff != "" {
-				t.Fatalf("two policies with the same history differ at %v:\n%s", q.Event, diff)
-			}
-		}
-	}
-}
-
-func questionIsLeftAlone(t *testing.T, p dmaapi.Policy) {
-	for _, q := range questions() {
-		before := q
-		p.Decide(&q)
-		if q != before {
-			t.Fatalf("%+v became %+v", before, q)
-		}
+	for _, info := range flush.Registered() {
+		t.Run(info.Name, func(t *testing.T) { flushtest.Contract(t, info) })
 	}
 }
 
@@ -151,22 +55,24 @@ func TestWholeFlushesEverythingWhereTheProfileDoesSomething(t *testing.T) {
 	}
 }
 
-func TestUncachedReplacesCachedAttributesAndDoesNothingElse(t *testing.T) {
-	p := policy(t, "uncached")
-	for _, q := range questions() {
-		want := dmaapi.Answer{}
-		if chooses(q.Event) && (q.Attr == cpu.Cached || q.Attr == cpu.WriteThrough) {
-			want.Attr = cpu.Uncached
-		}
-		if a := p.Decide(&q); !cmp.Equal(a, want) {
-			t.Fatalf("%v, attribute %q: %+v", q.Event, q.Attr, a)
+func TestUncachedAndWriteCombineReplaceCachedAttributesAndDoNothingElse(t *testing.T) {
+	for name, attr := range map[string]cpu.Attr{"uncached": cpu.Uncached, "write-combine": cpu.WriteCombine} {
+		p := policy(t, name)
+		for _, q := range questions() {
+			want := dmaapi.Answer{}
+			if chooses(q.Event) && (q.Attr == cpu.Cached || q.Attr == cpu.WriteThrough) {
+				want.Attr = attr
+			}
+			if a := p.Decide(&q); !cmp.Equal(a, want) {
+				t.Fatalf("%s: %v, attribute %q: %+v", name, q.Event, q.Attr, a)
+			}
 		}
 	}
 }
 
 func policy(t *testing.T, name string) dmaapi.Policy {
 	t.Helper()
-	info, err := ByName(name)
+	info, err := flush.ByName(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,11 +83,11 @@ func policy(t *testing.T, name string) dmaapi.Policy {
 }
 
 func TestAnUnknownNameIsAnErrorThatListsTheNames(t *testing.T) {
-	_, err := ByName("ragne")
+	_, err := flush.ByName("ragne")
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range append(Names(), `"ragne"`) {
+	for _, want := range append(flush.Names(), `"ragne"`) {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q does not name %s", err, want)
 		}
@@ -189,7 +95,7 @@ func TestAnUnknownNameIsAnErrorThatListsTheNames(t *testing.T) {
 }
 
 func TestNamesAreSortedAndUnique(t *testing.T) {
-	names := Names()
+	names := flush.Names()
 	if !slices.IsSorted(names) || len(slices.Compact(slices.Clone(names))) != len(names) {
 		t.Errorf("%v", names)
 	}
@@ -197,15 +103,15 @@ func TestNamesAreSortedAndUnique(t *testing.T) {
 
 func TestAllLeavesTheBaselinesOut(t *testing.T) {
 	all := map[string]bool{}
-	for _, i := range All() {
+	for _, i := range flush.All() {
 		all[i.Name] = true
 	}
-	for _, s := range strategies {
+	for _, s := range flush.Registered() {
 		if all[s.Name] == s.Baseline {
 			t.Errorf("%s: in the list %t, baseline %t", s.Name, all[s.Name], s.Baseline)
 		}
 	}
-	if ideal, err := ByName("ideal-coherent"); err != nil || !ideal.Baseline || !ideal.Coherent {
+	if ideal, err := flush.ByName("ideal-coherent"); err != nil || !ideal.Baseline || !ideal.Coherent {
 		t.Errorf("ideal-coherent: %+v, %v", ideal, err)
 	}
 }
@@ -219,7 +125,7 @@ func (c *counter) Decide(*dmaapi.Question) dmaapi.Answer {
 }
 
 func TestANewPolicyHasNoHistory(t *testing.T) {
-	info := Custom("mine", "counts", func() dmaapi.Policy { return &counter{} })
+	info := flush.Custom("mine", "counts", func() dmaapi.Policy { return &counter{} })
 	for range 2 {
 		if a := info.New().Decide(nil); a.Attr != "1" {
 			t.Errorf("answer %v", a.Attr)
@@ -228,7 +134,7 @@ func TestANewPolicyHasNoHistory(t *testing.T) {
 }
 
 func BenchmarkDecide(b *testing.B) {
-	for _, info := range strategies {
+	for _, info := range flush.Registered() {
 		b.Run(info.Name, func(b *testing.B) {
 			p := info.New()
 			qs := questions()

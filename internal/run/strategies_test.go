@@ -1,0 +1,99 @@
+package run
+
+import (
+	"context"
+	"testing"
+
+	"socsim/internal/result"
+	"socsim/internal/strategy"
+	"socsim/scenarios"
+)
+
+// listed runs a scenario under a list of strategies in the syntax of the command line.
+func listed(t *testing.T, name, list string, sets ...string) map[string]*result.Document {
+	t.Helper()
+	infos, err := strategy.Parse(list, ".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := load(t, name, sets...)
+	var jobs []Job
+	for _, i := range infos {
+		jobs = append(jobs, Job{s, i})
+	}
+	docs, err := Run(context.Background(), jobs, 2, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]*result.Document{}
+	for i, d := range docs {
+		if out[infos[i].Label()] = d; d.Strategy != infos[i].Label() {
+			t.Errorf("the document of %s names %s", infos[i].Label(), d.Strategy)
+		}
+	}
+	return out
+}
+
+func TestEveryStrategyButNoneIsCoherentOnTheLibrary(t *testing.T) {
+	for _, name := range scenarios.Names() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for label, d := range listed(t, name, "all", "run.duration=200ms") {
+				if label == "none" {
+					continue
+				}
+				if len(d.Violations) > 0 {
+					t.Errorf("%s: %+v", label, d.Violations[0])
+				}
+				if n := value(d, "frames.captured"); n < 5 {
+					t.Errorf("%s: captured %d frames", label, n)
+				}
+			}
+		})
+	}
+}
+
+func TestOptimalVisitsNoLineInVainAndCostsLeast(t *testing.T) {
+	for _, name := range []string{"camera-preview", "cpu-filter"} {
+		docs := listed(t, name, "range,whole,uncached,skip-sync,ion-fault-tracking,optimal", "run.duration=200ms")
+		d := docs["optimal"]
+		if n := value(d, "maintenance.lines.useless"); n != 0 || value(d, "maintenance.lines.useful") == 0 {
+			t.Errorf("%s: optimal visited %d useless lines and %d useful ones", name, n, value(d, "maintenance.lines.useful"))
+		}
+		for label, other := range docs {
+			if a, b := value(d, "overhead.time_per_frame"), value(other, "overhead.time_per_frame"); label != "optimal" && a >= b {
+				t.Errorf("%s: optimal costs %d ns a frame, %s %d ns", name, a, label, b)
+			}
+		}
+	}
+}
+
+func TestOptimalIsExactOnChipsWithAnOuterCacheAndWithAliases(t *testing.T) {
+	for _, chip := range []string{"omap4430", "omap2420"} {
+		d := listed(t, "cpu-filter", "optimal", "run.duration=200ms", "soc="+chip)["optimal"]
+		if n := value(d, "maintenance.lines.useless"); n != 0 || value(d, "maintenance.lines.useful") == 0 {
+			t.Errorf("%s: visited %d useless lines and %d useful ones", chip, n, value(d, "maintenance.lines.useful"))
+		}
+		if len(d.Violations) > 0 {
+			t.Errorf("%s: %+v", chip, d.Violations[0])
+		}
+	}
+}
+
+func TestFaultTrackingFindsTheLinesThatTheCPUTouched(t *testing.T) {
+	docs := listed(t, "camera-preview", "range,ion-fault-tracking", "run.duration=200ms")
+	// The CPU reads a quarter of every second frame, and range visits all of each frame, at both ends.
+	if a, b := value(docs["ion-fault-tracking"], "maintenance.lines.visited"), value(docs["range"], "maintenance.lines.visited"); a == 0 || 5*a > b {
+		t.Errorf("visited %d lines, range %d, want a fifth at most", a, b)
+	}
+}
+
+func TestIONWithoutItsSyncAtFaultReadsStaleLinesOfBuffersThatGoBothWays(t *testing.T) {
+	docs := listed(t, "cpu-filter", "ion-fault-tracking,ion-fault-tracking(sync_at_fault=false)", "run.duration=200ms", "soc.l2.size=4MiB")
+	if n := value(docs["ion-fault-tracking"], "coherency.violations"); n != 0 {
+		t.Errorf("with it: %d violations", n)
+	}
+	if n := value(docs["ion-fault-tracking(sync_at_fault=false)"], "coherency.stale_cpu_reads"); n == 0 {
+		t.Error("without it: no stale reads, although a clean leaves the lines where they are")
+	}
+}
