@@ -65,6 +65,10 @@ fuzz: ## fuzz each native fuzz target, FUZZRUNS executions (for longer: make fuz
 		$(GO) test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZRUNS) -fuzzminimizetime 10x "$$(dirname "$$file")" </dev/null; \
 	done
 
+.PHONY: docs
+docs: ## rewrite the tables in README.md and docs that the simulator makes; review the difference
+	$(GO) test ./cmd/socsim ./internal/run ./internal/validate -update -count=1
+
 .PHONY: bench
 bench: ## the rate of each hot path in its own unit (one: make bench BENCH=Hold)
 	@$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) \
