@@ -33,7 +33,7 @@ test: lint ## everything CI checks
 	$(GO) build ./...
 	@$(MAKE) --no-print-directory scenarios
 	@$(MAKE) --no-print-directory fuzz
-	$(GO) test ./...
+	$(GO) test -timeout 25m ./...
 
 .PHONY: lint
 lint: tools ## formatting, go vet, staticcheck
@@ -64,6 +64,10 @@ fuzz: ## fuzz each native fuzz target, FUZZRUNS executions (for longer: make fuz
 		echo "fuzz $$(dirname "$$file") $${func#func }"; \
 		$(GO) test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZRUNS) -fuzzminimizetime 10x "$$(dirname "$$file")" </dev/null; \
 	done
+
+.PHONY: docs
+docs: ## rewrite the tables in README.md and docs that the simulator makes; review the difference
+	$(GO) test ./cmd/socsim ./internal/run ./internal/validate ./internal/dramreplay -update -count=1
 
 .PHONY: bench
 bench: ## the rate of each hot path in its own unit (one: make bench BENCH=Hold)

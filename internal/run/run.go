@@ -84,6 +84,7 @@ func Run(ctx context.Context, jobs []Job, workers int, progress Progress) ([]*re
 	wg.Wait()
 
 	docs := make([]*result.Document, len(jobs))
+	optimal := map[*scenario.Loaded]int64{}
 	for i, j := range jobs {
 		base := outcomes[baseline[j.Scenario]]
 		if outcomes[i] == nil {
@@ -92,6 +93,18 @@ func Run(ctx context.Context, jobs []Job, workers int, progress Progress) ([]*re
 		docs[i] = outcomes[i].doc
 		if base != nil {
 			compare(outcomes[i], base)
+		}
+		if o, ok := overhead(docs[i]); ok && j.Strategy.Name == "optimal" {
+			optimal[j.Scenario] = o
+		}
+	}
+	for i, j := range jobs {
+		if docs[i] == nil {
+			continue
+		}
+		mine, ok := overhead(docs[i])
+		if least := optimal[j.Scenario]; ok && least >= worthComparing && mine >= 0 {
+			docs[i].Set("maintenance.vs_optimal", "ratio", result.Ratio(mine, least, 4))
 		}
 		for _, e := range j.Scenario.Expect {
 			docs[i].Expect = append(docs[i].Expect, e.Judge(docs[i]))
@@ -203,6 +216,15 @@ func compare(o, base *outcome) {
 			o.doc.Set("task."+t.Name+".slowdown", "ratio", result.Ratio(int64(t.Mean), int64(ideal.Mean), 4))
 		}
 	}
+}
+
+// worthComparing is the least overhead of the optimal strategy, in ns a frame, that others are compared with.
+const worthComparing = 1000
+
+// overhead returns a document's overhead a frame in ns.
+func overhead(d *result.Document) (ns int64, ok bool) {
+	m, ok := d.Metrics["overhead.time_per_frame"]
+	return m.Value.Int, ok
 }
 
 // rounded converts picoseconds to nanoseconds.

@@ -77,8 +77,12 @@ func TestCorrectStrategiesAreSilentOnTheWholeLibrary(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, d := range under(t, load(t, name, short...), "range", "whole", "uncached") {
-				if len(d.Violations) > 0 {
-					t.Errorf("%s: %+v", d.Strategy, d.Violations[0])
+				for _, v := range d.Violations {
+					if name == "stale-tlb" && v.Kind == "stale_translation" {
+						continue // its lesson, which no flush strategy can mend
+					}
+					t.Errorf("%s: %+v", d.Strategy, v)
+					break
 				}
 				want := int64(14)
 				switch name {
@@ -329,5 +333,25 @@ func TestTheDocumentIsJSONWithSortedKeys(t *testing.T) {
 	}
 	if fmt.Sprint(any["schema"]) == "" || any["violations"] == nil {
 		t.Error("schema or violations missing")
+	}
+}
+
+func TestOverheadIsComparedWithTheOptimalWhereThatRan(t *testing.T) {
+	s := load(t, "cpu-filter", short...)
+	alone := under(t, s, "range")[0]
+	if _, ok := alone.Metrics["maintenance.vs_optimal"]; ok {
+		t.Error("a ratio without the optimal strategy")
+	}
+	docs := under(t, s, "range", "optimal")
+	mine, least := value(docs[0], "overhead.time_per_frame"), value(docs[1], "overhead.time_per_frame")
+	if got, want := docs[0].Metrics["maintenance.vs_optimal"].Value, result.Ratio(mine, least, 4); got != want || mine <= least {
+		t.Errorf("ratio %v for %d and %d ns, want %v and more than 1", got, mine, least, want)
+	}
+	if got := docs[1].Metrics["maintenance.vs_optimal"].Value; got.Float() != 1 {
+		t.Errorf("the optimal strategy's ratio is %v", got)
+	}
+	// Where nobody maintains anything there is nothing to compare with.
+	if _, ok := under(t, load(t, "zero-copy", short...), "range", "optimal")[0].Metrics["maintenance.vs_optimal"]; ok {
+		t.Error("a ratio of next to nothing")
 	}
 }

@@ -6,7 +6,6 @@ import (
 
 	"socsim/internal/result"
 	"socsim/internal/strategy"
-	"socsim/scenarios"
 )
 
 // listed runs a scenario under a list of strategies in the syntax of the command line.
@@ -32,25 +31,6 @@ func listed(t *testing.T, name, list string, sets ...string) map[string]*result.
 		}
 	}
 	return out
-}
-
-func TestEveryStrategyButNoneIsCoherentOnTheLibrary(t *testing.T) {
-	for _, name := range scenarios.Names() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			for label, d := range listed(t, name, "all", "run.duration=200ms") {
-				if label == "none" {
-					continue
-				}
-				if len(d.Violations) > 0 {
-					t.Errorf("%s: %+v", label, d.Violations[0])
-				}
-				if n := value(d, "frames.captured"); n < 5 {
-					t.Errorf("%s: captured %d frames", label, n)
-				}
-			}
-		})
-	}
 }
 
 func TestOptimalVisitsNoLineInVainAndCostsLeast(t *testing.T) {

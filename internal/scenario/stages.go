@@ -94,6 +94,9 @@ func (c *checker) needs(path string, s graph.Stage, rules map[string]bool) bool 
 		{"pipeline", s.Pipeline != graph.PipelineAuto},
 		{"window", s.Window != graph.Window{}},
 		{"rotation", s.Rotation.Degrees() != 0},
+		{"queue", s.Queue != graph.VB2},
+		{"hints", len(s.Hints) > 0},
+		{"submit", s.Submit != graph.SubmitMap},
 		{"mapping", s.Mapping != graph.MapOnce},
 		{"iommu", s.IOMMU != nil},
 	}
@@ -119,9 +122,9 @@ func rules(s graph.Stage) map[string]bool {
 		if s.Sensor == nil {
 			return map[string]bool{"input": true, "output": true, "shares": false, "mapping": false, "iommu": false}
 		}
-		return map[string]bool{"sensor": true, "output": false, "raw": false, "statistics": false, "mapping": false, "iommu": false}
+		return map[string]bool{"sensor": true, "output": false, "raw": false, "statistics": false, "mapping": false, "iommu": false, "queue": false, "hints": false}
 	case graph.GPU:
-		return map[string]bool{"input": true, "output": true, "shares": false, "mapping": false, "iommu": false}
+		return map[string]bool{"input": true, "output": true, "shares": false, "mapping": false, "iommu": false, "submit": false}
 	case graph.Display:
 		if s.Shares != "" {
 			return map[string]bool{"input": true, "shares": true, "pipeline": false, "window": false, "rotation": false}
@@ -227,6 +230,9 @@ func (c *checker) checkFormats(path string, s graph.Stage, in, out *graph.Buffer
 	}
 	if s.Output == "" && s.Raw == nil {
 		c.errorf(path, "a camera needs an output, or raw")
+	}
+	if out != nil && len(s.Hints) > 0 && !out.Exporter.IsQueue() {
+		c.errorf(path+".hints", "a queue honours hints for buffers of its own only, and %q is of the %s: use exporter vb2-sg or vb2-contig", out.Name, out.Exporter)
 	}
 	if s.Raw == nil {
 		return

@@ -38,7 +38,7 @@ func (f *faultTracking) Decide(q *dmaapi.Question) dmaapi.Answer {
 	cached := q.Attr == cpu.Cached || q.Attr == cpu.WriteThrough
 	switch q.Event {
 	case dmaapi.Allocate:
-		return dmaapi.Answer{Force: f.force && cached}
+		return dmaapi.Answer{Force: f.force && (cached || q.Attr == cpu.NoMapping)}
 	case dmaapi.MapCPU:
 		return dmaapi.Answer{Track: cached}
 	case dmaapi.CPUFault:

@@ -35,8 +35,11 @@ type writeCombine struct{}
 
 func (writeCombine) Decide(q *dmaapi.Question) dmaapi.Answer { return instead(q, cpu.WriteCombine) }
 
-// instead answers with an attribute where a cached one was asked for.
+// instead answers with an attribute where a cached one was asked for. Memory that the CPU is not to map is allocated like the rest, so that what zeroed it is not left in the caches.
 func instead(q *dmaapi.Question, a cpu.Attr) dmaapi.Answer {
+	if q.Event == dmaapi.Allocate && q.Attr == cpu.NoMapping {
+		return dmaapi.Answer{Attr: cpu.NoMapping}
+	}
 	if (q.Event == dmaapi.Allocate || q.Event == dmaapi.MapCPU) && (q.Attr == cpu.Cached || q.Attr == cpu.WriteThrough) {
 		return dmaapi.Answer{Attr: a}
 	}

@@ -91,7 +91,11 @@ func (c *capture) name() string {
 // open makes the queue and listens to the tap.
 func (c *capture) open() {
 	st, s := c.st, c.set
-	c.queue = v4l2.New(st.g.api, st.cfg.Name, s.direction(), s.buffers, !s.cfg.Exporter.IsQueue())
+	cfg := v4l2.Config{Device: st.cfg.Name, Direction: s.direction(), CacheHints: true, Legacy: st.cfg.Queue == OMAP3ISP}
+	if !s.cfg.Exporter.IsQueue() {
+		cfg.Memory = v4l2.DMABUF
+	}
+	c.queue = v4l2.Over(st.g.api, cfg, s.buffers)
 	c.queue.OnQueue = c.arm
 	s.capture = c
 	c.tap.OnFrameStart = func(e isp.FrameStart) {
@@ -133,7 +137,7 @@ func (c *capture) qbuf(t *cpu.Thread, i int) {
 			return
 		}
 	}
-	if err := c.queue.QBUF(t, i); err != nil {
+	if _, err := c.queue.QBUFHints(t, i, c.st.cfg.hints()); err != nil {
 		panic(fmt.Sprintf("graph: %v", err))
 	}
 }

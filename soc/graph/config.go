@@ -181,6 +181,49 @@ func (Mapping) Values() []string {
 	return []string{string(MapOnce), string(MapPerFrame), string(MapOnFault)}
 }
 
+// Queue is the kind of a camera's buffer queue.
+type Queue string
+
+// The queues.
+const (
+	VB2      Queue = "vb2"
+	OMAP3ISP Queue = "omap3isp"
+)
+
+// Values lists the queues.
+func (Queue) Values() []string { return []string{string(VB2), string(OMAP3ISP)} }
+
+// Submit is what a GPU's driver does about caches at a submission.
+type Submit string
+
+// The choices.
+const (
+	SubmitMap  Submit = "map"
+	SubmitSync Submit = "sync"
+)
+
+// Values lists the choices.
+func (Submit) Values() []string { return []string{string(SubmitMap), string(SubmitSync)} }
+
+// Hint is a flag that user space gives with QBUF: the CPU did not write to the buffer, or will not read it.
+type Hint string
+
+// Values lists the hints.
+func (Hint) Values() []string { return []string{"no-cache-clean", "no-cache-invalidate"} }
+
+// hints returns the flags of QBUF.
+func (s Stage) hints() dmaapi.Hints {
+	var h dmaapi.Hints
+	for _, x := range s.Hints {
+		if x == "no-cache-clean" {
+			h |= dmaapi.NoCacheClean
+		} else {
+			h |= dmaapi.NoCacheInvalidate
+		}
+	}
+	return h
+}
+
 // Raw is the capture of raw frames, as they come from the sensor, beside a camera's other output.
 type Raw struct {
 	Output string   `conf:"output,required" doc:"Buffer set that the CCDC writes raw frames into."`
@@ -265,6 +308,9 @@ type Stage struct {
 
 	Shares     string      `conf:"shares" doc:"Another stage whose device this one uses too: a gpu in a context of its own, a display in a pipeline of its own, an isp from memory to memory."`
 	Raw        *Raw        `conf:"raw" doc:"Raw frames that a camera's CCDC writes to memory, beside the output or without one."`
+	Queue      Queue       `conf:"queue" doc:"A camera's buffer queue: videobuf2, or the driver's own of Linux 3.15 and before, which syncs at QBUF alone."`
+	Hints      []Hint      `conf:"hints" doc:"Cache hints that user space gives with each QBUF to a camera; a strategy may honour them."`
+	Submit     Submit      `conf:"submit" doc:"What a gpu stage's driver does about caches when a job is submitted: nothing, since the exporters do it (map), or a sync of all buffers of the job at once (sync), as drivers do that map their buffers once."`
 	Statistics *Statistics `conf:"statistics" doc:"What the camera reads and writes beside the image."`
 	Pipeline   Pipeline    `conf:"pipeline" doc:"Pipeline of a display stage; auto takes gfx for RGB and vid1 for YUV."`
 	Window     Window      `conf:"window" doc:"Part of the panel that a display stage covers: WIDTHxHEIGHT+LEFT+TOP or full. A window of another size than the buffer is scaled, by vid1 and vid2."`
@@ -277,7 +323,7 @@ type Stage struct {
 
 // SetDefaults fills in what a scenario may leave out.
 func (s *Stage) SetDefaults() {
-	s.Every, s.Sync, s.Pipeline, s.Rotation, s.Rotator, s.Mapping = 1, SyncAuto, PipelineAuto, "0", RotateVRFB, MapOnce
+	s.Every, s.Sync, s.Pipeline, s.Rotation, s.Rotator, s.Mapping, s.Queue, s.Submit = 1, SyncAuto, PipelineAuto, "0", RotateVRFB, MapOnce, VB2, SubmitMap
 }
 
 // Pattern is the order in which a task touches its working set.

@@ -467,6 +467,7 @@ func (st *stage) openDevice(t *cpu.Thread) error {
 		st.context = st.graphics.AddContext(st.domain.Root())
 		if st.owner == nil {
 			st.renderer = drm.NewRenderer(core, st.graphics)
+			st.renderer.SyncAtSubmit = st.cfg.Submit == SubmitSync
 		}
 	case Display:
 		st.importer = &drm.Physical{Name: st.cfg.Name}

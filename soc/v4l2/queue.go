@@ -117,10 +117,16 @@ type Queue struct {
 
 // New returns a queue that streams already, over buffers that somebody else has allocated and mapped, all DEQUEUED. imported says that they came in as dma-bufs.
 func New(api *dmaapi.API, device string, dir dmaapi.Direction, buffers []*dmabuf.Buffer, imported bool) *Queue {
-	q := &Queue{api: api, cfg: Config{Device: device, Direction: dir}, streaming: true}
+	c := Config{Device: device, Direction: dir}
 	if imported {
-		q.cfg.Memory = DMABUF
+		c.Memory = DMABUF
 	}
+	return Over(api, c, buffers)
+}
+
+// Over is New for a queue of any configuration but USERPTR.
+func Over(api *dmaapi.API, c Config, buffers []*dmabuf.Buffer) *Queue {
+	q := &Queue{api: api, cfg: c, streaming: true}
 	for _, b := range buffers {
 		q.buffers = append(q.buffers, buffer{Buffer: b})
 	}
