@@ -50,7 +50,8 @@ func TestOptimalVisitsNoLineInVainAndCostsLeast(t *testing.T) {
 
 func TestOptimalIsExactOnChipsWithAnOuterCacheAndWithAliases(t *testing.T) {
 	for _, chip := range []string{"omap4430", "omap2420"} {
-		d := listed(t, "cpu-filter", "optimal", "run.duration=200ms", "soc="+chip)["optimal"]
+		// Speculation can evict a line between the look and the visit.
+		d := listed(t, "cpu-filter", "optimal", "run.duration=200ms", "soc="+chip, "soc.cpu.speculation=0cycles")["optimal"]
 		if n := value(d, "maintenance.lines.useless"); n != 0 || value(d, "maintenance.lines.useful") == 0 {
 			t.Errorf("%s: visited %d useless lines and %d useful ones", chip, n, value(d, "maintenance.lines.useful"))
 		}

@@ -259,7 +259,6 @@ func (c *Core) takeGathered(pa bus.Phys) {
 func (c *Core) writeThrough(a cachemodel.Address, n int) {
 	pa := bus.Phys(a.Physical)
 	stamp := memory.StampOf(c.l, c.master)
-	c.speculation.overtaken(pa)
 	if c.gather.Len() > 0 {
 		c.takeGathered(pa)
 	}
