@@ -190,9 +190,6 @@ func TestEveryKindOfThresholdCanBeEmitted(t *testing.T) {
 				compile(t, r.Header(), fmt.Sprintf("SOC_FLUSH_THRESHOLD_BIDIRECTIONAL == %s", literal(inner)))
 			}
 		}
-		if testing.Short() {
-			break
-		}
 	}
 }
 
@@ -279,6 +276,16 @@ func TestAWrongChipOrSettingIsAnErrorThatSaysWhich(t *testing.T) {
 		if _, err := Load(c.preset, overrides, 1); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s, %s=%s: error %v, want one that says %q", c.preset, c.path, c.value, err, c.want)
 		}
+	}
+}
+
+func TestAChipIsNamedAfterThePresetInForce(t *testing.T) {
+	c, err := Load("omap3430", []conf.Override{{Path: "soc", Value: "omap2420"}, {Path: "soc.l1d.size", Value: "16KiB"}}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Name != "omap2420" || c.Config.L1D.Size != 16<<10 {
+		t.Errorf("%s with %v of L1", c.Name, c.Config.L1D.Size)
 	}
 }
 

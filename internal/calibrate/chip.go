@@ -22,7 +22,7 @@ import (
 
 // Chip is a chip to measure on.
 type Chip struct {
-	Name      string // of the preset
+	Name      string // of the preset in force
 	Config    soc.Config
 	Seed      uint64
 	SHA256    string   // of the resolved configuration
@@ -63,7 +63,7 @@ func Load(preset string, overrides []conf.Override, seed uint64) (*Chip, error) 
 		return nil, fmt.Errorf("printing the configuration: %w", err)
 	}
 	sum := sha256.Sum256(text)
-	c := &Chip{Name: preset, Config: root.SoC, Seed: seed, SHA256: hex.EncodeToString(sum[:]), Estimated: []string{}, profile: profile}
+	c := &Chip{Name: root.SoC.Preset, Config: root.SoC, Seed: seed, SHA256: hex.EncodeToString(sum[:]), Estimated: []string{}, profile: profile}
 	for _, p := range doc.Provenance() {
 		if p.Estimated {
 			c.Estimated = append(c.Estimated, p.Path)
@@ -72,7 +72,7 @@ func Load(preset string, overrides []conf.Override, seed uint64) (*Chip, error) 
 	return c, nil
 }
 
-// run runs a driver's program on a fresh chip, and returns how long the chip was at it.
+// run runs a driver's program on a fresh chip, on a thread of the drivers' priority with nothing beside it.
 func (c *Chip) run(ctx context.Context, policy dmaapi.Policy, program func(*cpu.Thread, *dmaapi.API) error) error {
 	sys, err := soc.New(c.Config, c.Seed)
 	if err != nil {

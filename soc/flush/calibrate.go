@@ -23,8 +23,8 @@ var calibratedInfo = Define(Info{
 			Doc: "What is compared: the time until a bystander has its working set back (end-to-end), or that of the operation alone, which leaves the refills to others and picks the whole cache too early.",
 		}, {
 			Name: "working_set", Type: Size, Default: auto, Auto: true,
-			Doc: "Bytes of the bystander that uses the cache beside the buffer; auto is half of the largest cache: what it really is nobody can know at start-up, and half errs by no more than half either way. " +
-				"At most four times that cache.",
+			Doc: "Bytes of the bystander that uses the cache beside the buffer. What it really is, nobody can know at start-up: auto is a quarter of the largest cache, which on omap3430 is wrong by a " +
+				"factor of about two at worst, whatever between nothing and the cache is true. At most four times that cache.",
 		}, {
 			Name: "dirty", Type: Choice, Default: "25%", Choices: []string{"0%", "25%", "50%", "75%", "100%"},
 			Doc: "Share of the lines that the CPU has stored to: of the bystander's, and of the buffer's unless a device fills it.",

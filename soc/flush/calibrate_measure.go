@@ -30,7 +30,7 @@ func measure(t *cpu.Thread, api *dmaapi.API, c *calibrated) (Outcome, bool) {
 	b.sizes()
 	set := c.workingSet
 	if set == AutoSize {
-		set = int64(b.largest / 2)
+		set = int64(b.largest / 4)
 	}
 	set = min(set, int64(4*b.largest))
 	o := Outcome{HasOuter: api.HasOuter(), WorkingSet: set}
