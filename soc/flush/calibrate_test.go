@@ -231,3 +231,11 @@ func TestOtherPoliciesHaveNoCalibration(t *testing.T) {
 		t.Error("one that was not started has one")
 	}
 }
+
+func TestTheBystanderIsAQuarterOfTheCacheUnlessSetAndFourTimesItAtMost(t *testing.T) {
+	for set, want := range map[string]int64{"auto": 16 << 10, "20KiB": 20 << 10, "1GiB": 256 << 10} {
+		if _, o := calibrated(t, chip(t, "omap3430", smallL2...), "working_set", set, "score", "operation"); o.WorkingSet != want {
+			t.Errorf("%s: %d bytes, want %d", set, o.WorkingSet, want)
+		}
+	}
+}
