@@ -202,7 +202,7 @@ func (r *rig) perDirtyLine(a area, most int) {
 		dirty = append(dirty, sample{count, r.maintain(a, cachemodel.Clean, cpu.InnerAndOuter, n)})
 		r.empty()
 	}
-	r.add("line_resident", fit(clean).slope(), "a line by range in all caches, there and clean")
+	r.add("line_resident", fit(clean).slope(), "a line by range in all caches, there and clean, its share of the page included")
 	r.add("line_dirty", fit(dirty).slope(), "a line by range in all caches, dirty: with its write-back")
 }
 
@@ -246,7 +246,7 @@ func (r *rig) outer(a area, level int, barrier sim.Time) {
 	flush := func() sim.Time { return r.time(func() { r.t.MaintainAllOuter(nil) }) }
 	r.empty()
 	slots := int64(bytes / r.lines)
-	r.add("outer_way", sim.Time(rounded(int64(flush()-barrier), slots)), "a line slot of the outer cache as a whole, empty, call included")
+	r.add("outer_way", sim.Time(rounded(int64(flush()-barrier-l.intercept()), slots)), "a line slot of the outer cache as a whole, empty")
 	r.fill(a, bytes, false)
 	r.t.MaintainAll(nil)
 	r.add("outer_whole_clean", flush(), "the whole of the outer cache, full and clean")
