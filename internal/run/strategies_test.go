@@ -78,3 +78,32 @@ func TestIONWithoutItsSyncAtFaultReadsStaleLinesOfBuffersThatGoBothWays(t *testi
 		t.Error("without it: no stale reads, although a clean leaves the lines where they are")
 	}
 }
+
+func TestCalibratedPicksTheBetterOfRangeAndWholeOnTheLibrary(t *testing.T) {
+	for _, name := range []string{"camera-preview", "cpu-filter"} {
+		docs := listed(t, name, "range,whole,calibrated", "run.duration=1s")
+		o := func(label string) int64 { return value(docs[label], "overhead.time_per_frame") }
+		byRange, whole, calibrated := o("range"), o("whole"), o("calibrated")
+		if better := min(byRange, whole); 100*calibrated > 103*better || 4*max(byRange, whole) < 5*better {
+			t.Errorf("%s: calibrated costs %d ns a frame, range %d, whole %d; want at most 3 %% over the better, and these two to differ", name, calibrated, byRange, whole)
+		}
+	}
+}
+
+// The bystander of camera-preview works on half of the cache. At this size the range is the better choice, and only a score with the refills in it shows that.
+func TestCalibratedByTheOperationAloneFallsIntoTheTrap(t *testing.T) {
+	docs := listed(t, "camera-preview", "range,whole,calibrated,calibrated(score=operation)", "buffers.preview.size=480x360", "run.duration=1s")
+	o := func(label string) int64 { return value(docs[label], "overhead.time_per_frame") }
+	better, worse := min(o("range"), o("whole")), max(o("range"), o("whole"))
+	if 100*o("calibrated") > 103*better || 100*o("calibrated(score=operation)") < 97*worse || 2*worse < 3*better {
+		t.Errorf("range %d, whole %d, calibrated %d ns a frame, by operation %d", o("range"), o("whole"), o("calibrated"), o("calibrated(score=operation)"))
+	}
+}
+
+func TestOnCameraPreviewRangeAndWholeCostTheSameWhereTheDocsSay(t *testing.T) {
+	docs := listed(t, "camera-preview", "range,whole", "buffers.preview.size=640x480", "run.duration=1s") // 600 KiB
+	byRange, whole := value(docs["range"], "overhead.time_per_frame"), value(docs["whole"], "overhead.time_per_frame")
+	if d := byRange - whole; 20*max(d, -d) > whole {
+		t.Errorf("range costs %d ns a frame, whole %d, want them within 5 %%; see docs/calibration.md", byRange, whole)
+	}
+}

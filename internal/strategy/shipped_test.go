@@ -198,7 +198,7 @@ func TestTheListHasTheLibrarysTablesAndYardsticksLast(t *testing.T) {
 		names = append(names, i.Name)
 	}
 	want := []string{
-		"none", "range", "whole", "uncached", "write-combine", "skip-sync", "user-hints", "ion-fault-tracking",
+		"none", "range", "whole", "uncached", "write-combine", "skip-sync", "user-hints", "ion-fault-tracking", "calibrated",
 		"exynos-ion", "fimg2d", "kgsl", "nvmap", "omap3isp-legacy", "powervr", "threshold", "optimal", "ideal-coherent",
 	}
 	if diff := cmp.Diff(want, names); diff != "" {

@@ -76,9 +76,9 @@ func TestAllStandsForAllStrategiesInAList(t *testing.T) {
 func TestMistakesInAListSayWhatIsWrongAndWhatIsNearest(t *testing.T) {
 	dir := folder(t)
 	for _, c := range []struct{ list, want string }{
-		{"", "no strategy is named; there are exynos-ion"},
+		{"", "no strategy is named; there are calibrated, exynos-ion"},
 		{" , ", "no strategy is named"},
-		{"rnage", `unknown strategy "rnage"; there are exynos-ion, fimg2d`},
+		{"rnage", `unknown strategy "rnage"; there are calibrated, exynos-ion, fimg2d`},
 		{"rnage", `did you mean "range"?`},
 		{"nvmaap(inner=1MiB)", `unknown strategy "nvmaap"`},
 		{"al", `did you mean "all"?`},

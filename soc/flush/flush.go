@@ -169,6 +169,7 @@ var strategies = []Info{
 			},
 		},
 	}, func(s Settings) dmaapi.Policy { return newFaultTracking(s.Bool("force"), s.Bool("sync_at_fault")) }),
+	calibratedInfo,
 	Define(Info{
 		Name: "optimal", Doc: "A yardstick: cleans the dirty lines a device may read, drops the dirty ones it will overwrite, and invalidates the stale ones before the CPU gets a buffer. " +
 			"It sees where they are and pays for one call, one barrier and those lines.",

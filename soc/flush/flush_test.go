@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"socsim/sim"
 	"socsim/soc/cpu"
 	"socsim/soc/dmaapi"
 	"socsim/soc/flush"
@@ -20,7 +21,18 @@ func questions() []dmaapi.Question { return flushtest.Questions() }
 
 func TestStrategies(t *testing.T) {
 	for _, info := range flush.Registered() {
-		t.Run(info.Name, func(t *testing.T) { flushtest.Contract(t, info) })
+		t.Run(info.Name, func(t *testing.T) {
+			flushtest.Contract(t, info, func(p dmaapi.Policy) sim.Time {
+				if _, works := p.(dmaapi.Starter); !works {
+					return 0
+				}
+				violations, took := start(t, chip(t, "omap3430", smallL2...), p)
+				if violations > 0 {
+					t.Errorf("%d coherency violations", violations)
+				}
+				return took
+			})
+		})
 	}
 }
 

@@ -38,7 +38,14 @@ type Param struct {
 	Doc     string
 	// Choices are the values of a Choice.
 	Choices []string
+	// Auto lets a Size be "auto": the strategy chooses. Its value is then AutoSize.
+	Auto bool
 }
+
+// AutoSize is the value of a Size that is left to the strategy.
+const AutoSize = -1
+
+const auto = "auto"
 
 // Value is a parameter's value: bytes, a count, 1 for true, or the index of a choice.
 type Value int64
@@ -47,6 +54,9 @@ type Value int64
 func (p Param) Parse(text string) (Value, error) {
 	switch p.Type {
 	case Size:
+		if p.Auto && text == auto {
+			return AutoSize, nil
+		}
 		var b units.Bytes
 		if err := b.UnmarshalText([]byte(text)); err != nil {
 			return 0, err
@@ -84,6 +94,9 @@ func (p Param) Parse(text string) (Value, error) {
 func (p Param) Format(v Value) string {
 	switch p.Type {
 	case Size:
+		if v == AutoSize {
+			return auto
+		}
 		return units.Bytes(v).String()
 	case Bool:
 		return strconv.FormatBool(v != 0)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"socsim/sim"
 	"socsim/soc/cpu"
 	"socsim/soc/dmaapi"
 	"socsim/soc/flush"
@@ -103,10 +104,26 @@ func Sense(q *dmaapi.Question, a dmaapi.Answer) string {
 	return ""
 }
 
-// Contract tests a strategy.
-func Contract(t *testing.T, info flush.Info) {
+// A Start lets a fresh policy work as it would before the first allocation, and returns how long that took the chip; for strategies that do something then.
+type Start func(dmaapi.Policy) sim.Time
+
+// started makes a policy and starts it.
+func (s Start) started(info flush.Info) (dmaapi.Policy, sim.Time) {
+	p := info.New()
+	if s == nil {
+		return p, 0
+	}
+	return p, s(p)
+}
+
+// Contract tests a strategy. One that works at start-up is given a start.
+func Contract(t *testing.T, info flush.Info, starts ...Start) {
+	var start Start
+	if len(starts) > 0 {
+		start = starts[0]
+	}
 	t.Run("answers make sense", func(t *testing.T) {
-		p := info.New()
+		p, _ := start.started(info)
 		for range 2 { // the second time with a history
 			for _, q := range Questions() {
 				before := q
@@ -121,7 +138,8 @@ func Contract(t *testing.T, info flush.Info) {
 		}
 	})
 	t.Run("same questions, same answers", func(t *testing.T) {
-		one, two := info.New(), info.New()
+		one, _ := start.started(info)
+		two, _ := start.started(info)
 		for range 2 {
 			for _, q := range Questions() {
 				if diff := cmp.Diff(one.Decide(&q), two.Decide(&q)); diff != "" {
@@ -131,7 +149,7 @@ func Contract(t *testing.T, info flush.Info) {
 		}
 	})
 	t.Run("nonsense does not make it panic", func(t *testing.T) {
-		p := info.New()
+		p, _ := start.started(info)
 		r := rand.New(rand.NewPCG(1, 2))
 		for range 20_000 {
 			q := nonsense(r)
@@ -143,7 +161,7 @@ func Contract(t *testing.T, info flush.Info) {
 			t.Errorf("%q: %q, %q", info.Name, info.Doc, info.Source)
 		}
 	})
-	t.Run("parameters", func(t *testing.T) { parameters(t, info) })
+	t.Run("parameters", func(t *testing.T) { parameters(t, info, start) })
 }
 
 // nonsense is a question that no driver puts.
@@ -168,7 +186,7 @@ func nonsense(r *rand.Rand) dmaapi.Question {
 }
 
 // parameters tests that each parameter can be set, is checked, and shows in the label.
-func parameters(t *testing.T, info flush.Info) {
+func parameters(t *testing.T, info flush.Info, start Start) {
 	if info.Label() != info.Name {
 		t.Errorf("label %s with all parameters at their defaults", info.Label())
 	}
@@ -199,7 +217,7 @@ func parameters(t *testing.T, info flush.Info) {
 		if want := info.Name + "(" + p.Name + "=" + text + ")"; err != nil || other.Label() != want {
 			t.Errorf("%s=%s: label %s, want %s; %v", p.Name, text, other.Label(), want, err)
 		}
-		if !changes(info, p) {
+		if !changes(info, p, start) {
 			t.Errorf("%s changes nothing", p.Name)
 		}
 		if _, err := other.With(p.Name, p.Default); err != nil || info.Label() != info.Name || other.Label() == info.Name {
@@ -208,15 +226,19 @@ func parameters(t *testing.T, info flush.Info) {
 	}
 }
 
-// changes tells whether some value of a parameter changes some answer.
-func changes(info flush.Info, p flush.Param) bool {
+// changes tells whether some value of a parameter changes some answer, or how long the start takes.
+func changes(info flush.Info, p flush.Param, start Start) bool {
 	values := map[flush.ParamType][]string{flush.Size: {"1B", "1GiB"}, flush.Count: {"0", "1000000"}, flush.Bool: {"true", "false"}, flush.Choice: p.Choices}[p.Type]
 	for _, v := range values {
 		other, err := info.With(p.Name, v)
 		if err != nil {
 			continue
 		}
-		one, two := info.New(), other.New()
+		one, tookOne := start.started(info)
+		two, tookTwo := start.started(other)
+		if tookOne != tookTwo {
+			return true
+		}
 		for range 2 {
 			for _, q := range Questions() {
 				if !cmp.Equal(one.Decide(&q), two.Decide(&q)) {
