@@ -53,6 +53,7 @@ type scriptChecker struct {
 	devices  []string           // in the order of their first attach
 	attached map[place][]string // devices, ever
 	seen     map[place]bool     // by the CPU, ever
+	unmapped map[string]bool    // sets that have no CPU mapping, and that has been said
 	refs     map[place]int      // that the script holds beyond the allocation's
 	staged   map[string]string  // a stage that uses the set
 }
@@ -66,7 +67,7 @@ func (c *checker) checkScript() {
 		c.errorf("script", "%d steps, want at most %d", len(c.Script), maxSteps)
 		return
 	}
-	s := &scriptChecker{checker: c, attached: map[place][]string{}, seen: map[place]bool{}, refs: map[place]int{}, staged: map[string]string{}}
+	s := &scriptChecker{checker: c, attached: map[place][]string{}, seen: map[place]bool{}, unmapped: map[string]bool{}, refs: map[place]int{}, staged: map[string]string{}}
 	for _, st := range c.Stages {
 		for _, name := range append([]string{st.Input}, outputNames(st)...) {
 			if s.staged[name] == "" {
@@ -217,7 +218,8 @@ func (s *scriptChecker) follow(path string, x graph.Step, b *graph.Buffer) {
 	switch x.Do {
 	case graph.CPURead, graph.CPUWrite, graph.MmapBuffer:
 		s.seen[p] = true
-		if b.CPUMapping == cpu.NoMapping {
+		if b.CPUMapping == cpu.NoMapping && !s.unmapped[b.Name] {
+			s.unmapped[b.Name] = true
 			s.errorf("buffers."+b.Name+".cpu_mapping", "the script accesses the buffer by CPU, so it needs a mapping: cached, write-combined or uncached")
 		}
 	}
@@ -235,8 +237,11 @@ func (s *scriptChecker) checkPorts() {
 			ports++
 		}
 	}
-	if len(s.devices) > maxDevices || ports > l3.MaxPorts {
-		s.errorf("script", "%d devices, want at most %d, and the interconnect has %d ports of which stages and core take %d", len(s.devices), maxDevices, l3.MaxPorts, ports-len(s.devices))
+	switch {
+	case len(s.devices) > maxDevices:
+		s.errorf("script", "%d devices, want at most %d", len(s.devices), maxDevices)
+	case ports > l3.MaxPorts:
+		s.errorf("script", "%d devices, but the interconnect has %d ports, of which the core and the stages take %d", len(s.devices), l3.MaxPorts, ports-len(s.devices))
 	}
 }
 

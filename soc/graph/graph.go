@@ -540,7 +540,7 @@ func (s *set) allocate(t *cpu.Thread) error {
 	switch {
 	case s.producer != nil:
 		owner = s.producer.cfg.Name
-	case s.g.script != nil:
+	case s.g.script != nil && s.cfg.Exporter.IsQueue():
 		owner = s.g.script.owner(s.cfg.Name)
 	}
 	for i := range s.cfg.Count {
