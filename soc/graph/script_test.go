@@ -181,6 +181,23 @@ func TestAScriptsDeviceMovesThePartItIsTold(t *testing.T) {
 	}
 }
 
+func TestADeviceThatWasNeverMappedReachesNothingAndOneThatWasUnmappedDoes(t *testing.T) {
+	never := play(t, "range", on("system-heap", "attach a", "device-write a", "detach a")...)
+	after := play(t, "range", on("system-heap", "attach a", "map a BIDIRECTIONAL", "unmap a", "device-write a", "detach a")...)
+	if never.written["a"] != 0 || after.written["a"] != 5120 {
+		t.Errorf("%d and %d bytes written, want none and all 5120", never.written["a"], after.written["a"])
+	}
+}
+
+func TestTheDoorbellDoesNotOvertakeTheWriteBuffer(t *testing.T) {
+	steps := on("gem", "attach a", "map a TO_DEVICE", "cpu-write a", "device-read a", "unmap a", "detach a")
+	steps[2].Bytes, steps[3].Bytes = 32, 32 // half a block of the write-combining buffer: it waits there for the rest
+	p := play(t, "range", steps...)
+	if len(p.lines) != 0 || p.read["a"] != 32 {
+		t.Errorf("%v, %d bytes read", p.lines, p.read["a"])
+	}
+}
+
 func TestASyncOutsideOfTheBufferIsReportedAndDoesNothing(t *testing.T) {
 	steps := on("system-heap", "attach a", "map a BIDIRECTIONAL", "sync-for-cpu a BIDIRECTIONAL", "unmap a", "detach a")
 	steps[2].Offset, steps[2].Bytes = 4096, 4096
