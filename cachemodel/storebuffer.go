@@ -125,6 +125,16 @@ func (b *StoreBuffer) Take(addr uint64, n int) []Gathered {
 	return b.out
 }
 
+// Holds reports whether an entry overlaps n bytes of physical memory. O(entries).
+func (b *StoreBuffer) Holds(addr uint64, n int) bool {
+	for i := range b.open {
+		if e := b.open[i].block.Physical; e < addr+uint64(n) && addr < e+b.width {
+			return true
+		}
+	}
+	return false
+}
+
 // Drain sends everything off, oldest first: a barrier. The slice is reused by
 // the next call.
 func (b *StoreBuffer) Drain() []Gathered {

@@ -137,3 +137,19 @@ func TestAStoreBufferDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+func TestAStoreBufferHoldsWhatItWouldTake(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		b, err := NewStoreBuffer(rapid.IntRange(1, 4).Draw(rt, "entries"), 1<<rapid.IntRange(0, 6).Draw(rt, "width"))
+		if err != nil {
+			rt.Fatal(err)
+		}
+		for range rapid.IntRange(0, 5).Draw(rt, "stores") {
+			b.Add(At(rapid.Uint64Range(0, 255).Draw(rt, "at")), rapid.IntRange(1, 16).Draw(rt, "n"), 1)
+		}
+		at, n := rapid.Uint64Range(0, 255).Draw(rt, "from"), rapid.IntRange(1, 64).Draw(rt, "bytes")
+		if holds, took := b.Holds(at, n), len(b.Take(at, n)) > 0; holds != took {
+			rt.Errorf("holds %d bytes at %d: %v, took them: %v", n, at, holds, took)
+		}
+	})
+}

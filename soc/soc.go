@@ -251,7 +251,7 @@ func New(cfg Config, seed uint64) (*System, error) {
 	if s.Caches, err = cfg.hierarchy(seed); err != nil {
 		return nil, err
 	}
-	if s.Core, err = cpu.New(cfg.CPU, s.Engine, s.Fabric, s.Memory, s.Caches, s.master("cpu")); err != nil {
+	if s.Core, err = cpu.New(cfg.CPU, s.Engine, s.Fabric, s.Memory, s.Caches, s.master("cpu"), seed); err != nil {
 		return nil, err
 	}
 	s.Core.SetLineTime(s.DRAM.Clock().Cycles(cfg.DRAM.DataClocks(int(cfg.L1D.Line))))

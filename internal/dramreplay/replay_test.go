@@ -219,7 +219,7 @@ func TestMistakesInTheConfigurationAreNamed(t *testing.T) {
 }
 
 func TestEveryPresetIsValidAndSaysWhereItsValuesComeFrom(t *testing.T) {
-	if n := len(Presets()); n != 11 {
+	if n := len(Presets()); n != 12 {
 		t.Errorf("%d presets", n)
 	}
 	for _, p := range Presets() {

@@ -314,9 +314,14 @@ func Violation(v result.Violation) string {
 	if v.Bytes == 0 {
 		return misuse(v, when)
 	}
-	fmt.Fprintf(&b, "  %s: %s lines of %s#%d%s\n", v.Kind, Group(int64(v.Count)), v.Buffer, v.Index, when)
+	what := "lines"
+	if v.Kind == "stale_translation" {
+		what = "pages"
+	}
+	fmt.Fprintf(&b, "  %s: %s %s of %s#%d%s\n", v.Kind, Group(int64(v.Count)), what, v.Buffer, v.Index, when)
 	verb := map[string]string{
 		"stale_cpu_read": "read old data", "stale_device_read": "read old data", "lost_device_data": "wrote old data over it", "lost_cpu_data": "dropped it",
+		"alias_error": "missed it under another address", "stale_translation": "used the old page",
 	}[v.Kind]
 	fmt.Fprintf(&b, "    first at bytes [%d,%d): %s wrote at %v, %s %s at %v\n",
 		v.Offset, v.Offset+v.Bytes, v.Writer, sim.Time(v.WrittenPS), v.Reader, verb, sim.Time(v.ReadPS))

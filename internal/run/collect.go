@@ -175,6 +175,9 @@ func (c *collector) core(frames uint64) {
 		}
 	}
 	c.count("cpu.fills", "lines", st.Fills)
+	if c.scenario.SoC.CPU.Speculation > 0 {
+		c.count("cpu.speculative_fills", "lines", st.SpeculativeFills)
+	}
 	c.count("cpu.uncached_reads", "count", st.NCReads)
 	c.count("cpu.posted_writes", "count", st.Posted)
 	c.count("cpu.tlb_misses", "count", st.TLBMisses)

@@ -84,8 +84,12 @@ func TestCorrectStrategiesAreSilentOnTheWholeLibrary(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, d := range under(t, load(t, name, short...), "range", "whole", "uncached") {
-				if len(d.Violations) > 0 {
-					t.Errorf("%s: %+v", d.Strategy, d.Violations[0])
+				for _, v := range d.Violations {
+					if name == "stale-tlb" && v.Kind == "stale_translation" {
+						continue // its lesson, which no flush strategy can mend
+					}
+					t.Errorf("%s: %+v", d.Strategy, v)
+					break
 				}
 				want := int64(14)
 				switch name {

@@ -2,102 +2,78 @@ package run
 
 import (
 	"context"
-	"fmt"
-	"strings"
 	"testing"
 
 	"socsim/internal/result"
-	"socsim/internal/scenario"
 	"socsim/internal/strategy"
-	"socsim/soc/flush"
 )
 
-// docChips are the chips of the table in docs/strategies.md, and docLength what each run of it measures.
-var (
-	docChips  = []string{"omap2420", "omap3430", "omap4430"}
-	docLength = []string{"run.warmup=200ms", "run.duration=200ms"}
-)
-
-// verdict writes a cell of the table: what went wrong by kind, or ok.
-func verdict(d *result.Document) string {
-	var out []string
-	for _, k := range []struct{ metric, short string }{
-		{"stale_device_reads", "stale device"}, {"stale_cpu_reads", "stale CPU"}, {"lost_device_data", "lost device"}, {"lost_cpu_data", "lost CPU"}, {"alias_errors", "alias"}, {"others", "other"},
-	} {
-		if value(d, "coherency."+k.metric) > 0 {
-			out = append(out, k.short)
-		}
-	}
-	if len(out) == 0 {
-		return "ok"
-	}
-	return strings.Join(out, ", ")
-}
-
-// docRun runs all strategies on a scenario on a chip. It returns why it cannot, if it cannot.
-func docRun(t *testing.T, name, chip string, strategies []flush.Info) (docs []*result.Document, why string) {
+// listed runs a scenario under a list of strategies in the syntax of the command line.
+func listed(t *testing.T, name, list string, sets ...string) map[string]*result.Document {
 	t.Helper()
-	src, err := scenario.Read(name)
+	infos, err := strategy.Parse(list, ".")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := scenario.Load(src, overrides(append([]string{"soc.preset=" + chip}, docLength...)...))
-	if err != nil {
-		return nil, err.Error()
-	}
+	s := load(t, name, sets...)
 	var jobs []Job
-	for _, i := range strategies {
+	for _, i := range infos {
 		jobs = append(jobs, Job{s, i})
 	}
-	docs, err = Run(context.Background(), jobs, 2, nil)
+	docs, err := Run(context.Background(), jobs, 2, nil)
 	if err != nil {
-		return nil, err.Error()
+		t.Fatal(err)
 	}
-	return docs, ""
+	out := map[string]*result.Document{}
+	for i, d := range docs {
+		if out[infos[i].Label()] = d; d.Strategy != infos[i].Label() {
+			t.Errorf("the document of %s names %s", infos[i].Label(), d.Strategy)
+		}
+	}
+	return out
 }
 
-// strategyTable is the section of docs/strategies.md about a scenario.
-func strategyTable(t *testing.T, name string, strategies []flush.Info) string {
-	t.Helper()
-	var b strings.Builder
-	fmt.Fprintf(&b, "\n### %s\n\n| strategy |", name)
-	var all [][]*result.Document
-	var notes []string
-	for _, chip := range docChips {
-		docs, why := docRun(t, name, chip, strategies)
-		if why != "" {
-			notes = append(notes, fmt.Sprintf("%s: %s", chip, why))
-			continue
+func TestOptimalVisitsNoLineInVainAndCostsLeast(t *testing.T) {
+	for _, name := range []string{"camera-preview", "cpu-filter"} {
+		docs := listed(t, name, "range,whole,uncached,skip-sync,ion-fault-tracking,optimal", "run.duration=200ms")
+		d := docs["optimal"]
+		if n := value(d, "maintenance.lines.useless"); n != 0 || value(d, "maintenance.lines.useful") == 0 {
+			t.Errorf("%s: optimal visited %d useless lines and %d useful ones", name, n, value(d, "maintenance.lines.useful"))
 		}
-		all = append(all, docs)
-		fmt.Fprintf(&b, " %s | overhead | vs_optimal | collateral |", chip)
-	}
-	b.WriteString("\n|---|" + strings.Repeat("---|---|---|---|", len(all)) + "\n")
-	for i, s := range strategies {
-		fmt.Fprintf(&b, "| %s |", s.Name)
-		for _, docs := range all {
-			d := docs[i]
-			overhead, ratio := "-", "-"
-			if m, ok := d.Metrics["overhead.time_per_frame"]; ok {
-				overhead = fmt.Sprintf("%.1f us", m.Value.Float()/1000)
+		for label, other := range docs {
+			if a, b := value(d, "overhead.time_per_frame"), value(other, "overhead.time_per_frame"); label != "optimal" && a >= b {
+				t.Errorf("%s: optimal costs %d ns a frame, %s %d ns", name, a, label, b)
 			}
-			if m, ok := d.Metrics["maintenance.vs_optimal"]; ok {
-				ratio = fmt.Sprintf("%.2f", m.Value.Float())
-			}
-			fmt.Fprintf(&b, " %s | %s | %s | %d |", verdict(d), overhead, ratio, value(d, "maintenance.collateral_misses"))
 		}
-		b.WriteString("\n")
 	}
-	for _, n := range notes {
-		fmt.Fprintf(&b, "\n%s\n", n)
-	}
-	return b.String()
 }
 
-func TestTheTableOfStrategiesIsWhatTheSimulatorSays(t *testing.T) {
-	var b strings.Builder
-	for _, name := range pipelines(t) {
-		b.WriteString(strategyTable(t, name, strategy.All()))
+func TestOptimalIsExactOnChipsWithAnOuterCacheAndWithAliases(t *testing.T) {
+	for _, chip := range []string{"omap4430", "omap2420"} {
+		d := listed(t, "cpu-filter", "optimal", "run.duration=200ms", "soc="+chip)["optimal"]
+		if n := value(d, "maintenance.lines.useless"); n != 0 || value(d, "maintenance.lines.useful") == 0 {
+			t.Errorf("%s: visited %d useless lines and %d useful ones", chip, n, value(d, "maintenance.lines.useful"))
+		}
+		if len(d.Violations) > 0 {
+			t.Errorf("%s: %+v", chip, d.Violations[0])
+		}
 	}
-	table(t, "../../docs/strategies.md", "<!-- table: strategies -->", b.String()+"\n")
+}
+
+func TestFaultTrackingFindsTheLinesThatTheCPUTouched(t *testing.T) {
+	docs := listed(t, "camera-preview", "range,ion-fault-tracking", "run.duration=200ms")
+	// The CPU reads a quarter of every second frame, and range visits all of each frame, at both ends.
+	if a, b := value(docs["ion-fault-tracking"], "maintenance.lines.visited"), value(docs["range"], "maintenance.lines.visited"); a == 0 || 5*a > b {
+		t.Errorf("visited %d lines, range %d, want a fifth at most", a, b)
+	}
+}
+
+func TestIONWithoutItsSyncAtFaultReadsStaleLinesOfBuffersThatGoBothWays(t *testing.T) {
+	docs := listed(t, "cpu-filter", "ion-fault-tracking,ion-fault-tracking(sync_at_fault=false)", "run.duration=200ms", "soc.l2.size=4MiB")
+	if n := value(docs["ion-fault-tracking"], "coherency.violations"); n != 0 {
+		t.Errorf("with it: %d violations", n)
+	}
+	if n := value(docs["ion-fault-tracking(sync_at_fault=false)"], "coherency.stale_cpu_reads"); n == 0 {
+		t.Error("without it: no stale reads, although a clean leaves the lines where they are")
+	}
 }

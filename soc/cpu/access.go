@@ -79,12 +79,22 @@ func (c *Core) load(a cachemodel.Address, n int) bool {
 	if c.gather.Len() > 0 {
 		c.takeGathered(bus.Phys(a.Physical))
 	}
+	if c.speculation.coming(bus.Phys(a.Physical)) {
+		c.adopt()
+	}
 	level := c.caches.Read(a, n)
 	if level == 0 {
-		if c.reader.done > c.l && bus.Phys(a.Physical)&^bus.Phys(c.lines-1) == c.reader.line {
+		line := bus.Phys(a.Physical) &^ bus.Phys(c.lines-1)
+		if c.reader.done > c.l && line == c.reader.line {
 			c.needed = max(c.needed, c.reader.done) // the line is still coming in
 		}
+		if c.speculation.done > c.l && line == c.speculation.line {
+			c.needed = max(c.needed, c.speculation.done)
+		}
 		return true
+	}
+	if level == c.lowest {
+		c.speculation.missed(a)
 	}
 	harmed := c.touched(bus.Phys(a.Physical), level)
 	start := c.l
@@ -142,6 +152,9 @@ func (c *Core) freeFill() {
 		c.charge(max(0, c.inFlight[0]-c.l))
 		c.inFlight = append(c.inFlight[:0], c.inFlight[1:]...)
 	}
+	if c.speculation.busy && c.speculation.occupies(c.l) && c.fillsInFlight()+1 == c.cfg.Linefills {
+		c.shareFills()
+	}
 }
 
 // completeFills waits for the data of the loads in flight.
@@ -153,6 +166,7 @@ func (c *Core) completeFills() {
 // write is one line's worth of stores to write-back memory.
 func (c *Core) write(a cachemodel.Address, n, width int, private bool) {
 	pa := bus.Phys(a.Physical)
+	c.speculation.overtaken(pa)
 	if c.mem.IsEdge(pa) {
 		c.writeEdge(a, n)
 		return
@@ -245,6 +259,7 @@ func (c *Core) takeGathered(pa bus.Phys) {
 func (c *Core) writeThrough(a cachemodel.Address, n int) {
 	pa := bus.Phys(a.Physical)
 	stamp := memory.StampOf(c.l, c.master)
+	c.speculation.overtaken(pa)
 	if c.gather.Len() > 0 {
 		c.takeGathered(pa)
 	}
@@ -288,6 +303,7 @@ func (c *Core) readUncached(pa bus.Phys, n, batch int) {
 // writeOrdered is one line's worth of stores to strongly ordered memory: each waits until memory has it.
 func (c *Core) writeOrdered(pa bus.Phys, n, width int) {
 	c.completeFills()
+	c.speculation.overtaken(pa)
 	for n > 0 {
 		part := min(n, width)
 		stamp := memory.StampOf(c.l, c.master)
@@ -351,6 +367,9 @@ func (s *writeSource) Granted(_ *bus.Port, done sim.Time) {
 	}
 }
 
+// at returns the i-th of the pending writes.
+func (s *writeSource) at(i int) *pendingWrite { return &s.ring[(s.head+i)%maxBuffers] }
+
 func (s *writeSource) issue() {
 	w := &s.ring[s.head]
 	p := s.core.writePort
@@ -397,7 +416,7 @@ func (c *Core) drainLine(line bus.Phys) {
 	}
 	s := &c.writer
 	for i := range s.n {
-		if s.ring[(s.head+i)%maxBuffers].pa&^bus.Phys(c.lines-1) == line {
+		if s.at(i).pa&^bus.Phys(c.lines-1) == line {
 			c.drainPosted()
 			return
 		}
@@ -421,6 +440,7 @@ func (c *Core) drainWrites() {
 
 // combine adds n bytes at pa, all in one line, to the write-combining buffer.
 func (c *Core) combine(pa bus.Phys, n int, stamp memory.Stamp) {
+	c.speculation.overtaken(pa)
 	if c.mem.IsEdge(pa) {
 		c.combineEdge(pa, n, stamp)
 		return

@@ -92,6 +92,8 @@ type Core struct {
 	lineTime            sim.Time                // of a line's data on the memory's bus
 	tlb                 tlb
 
+	speculation speculation
+
 	edgesOpen [maxBuffers]memory.Stamp // of the last stores to edge lines that went past the caches
 	edgeNext  int
 
@@ -106,12 +108,14 @@ type Core struct {
 // Stats counts what the core did; all since the last reset.
 type Stats struct {
 	Maintenance MaintenanceStats
-	Fills       uint64 // lines read from memory
-	Posted      uint64 // lines and partial lines written to memory
-	NCReads     uint64
-	TLBMisses   uint64
-	Switches    uint64
-	Interrupts  uint64
+	Fills       uint64 // lines read from memory for the program
+	// SpeculativeFills is the lines read from memory that nobody asked for.
+	SpeculativeFills uint64
+	Posted           uint64 // lines and partial lines written to memory
+	NCReads          uint64
+	TLBMisses        uint64
+	Switches         uint64
+	Interrupts       uint64
 }
 
 // MaintenanceStats counts cache maintenance as the result document reports it.
@@ -131,8 +135,8 @@ type Collateral struct {
 	Time   sim.Time
 }
 
-// New returns an idle core. The fabric gets two ports for it: one for reads, one for writes.
-func New(cfg Config, eng *sim.Engine, fabric *l3.Fabric, mem *memory.Memory, caches *cachemodel.Hierarchy, master bus.Master) (*Core, error) {
+// New returns an idle core. The fabric gets two ports for it: one for reads, one for writes; and a third if it speculates, which it does by a random stream of the seed's.
+func New(cfg Config, eng *sim.Engine, fabric *l3.Fabric, mem *memory.Memory, caches *cachemodel.Hierarchy, master bus.Master, seed uint64) (*Core, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -169,6 +173,10 @@ func New(cfg Config, eng *sim.Engine, fabric *l3.Fabric, mem *memory.Memory, cac
 	c.readPort = fabric.AddPort(port(max(cfg.NCOutstanding, cfg.Linefills)), &c.reader)
 	c.writePort = fabric.AddPort(port(cfg.WriteOutstanding), &c.writer)
 	c.tlb.init(cfg.TLBEntries)
+	c.speculation.due, c.speculation.at = sim.Never, sim.Never
+	if cfg.Speculation > 0 {
+		c.speculation.start(c, int64(cfg.Speculation), seed, fabric.AddPort(port(1), &c.speculation))
+	}
 	return c, nil
 }
 
@@ -224,6 +232,9 @@ func (c *Core) Reset(now sim.Time) {
 	if c.l > now {
 		c.ahead(now, 1)
 	} else {
+		if c.cat == Idle {
+			c.speculation.idle(now - c.l)
+		}
 		c.l = now // idle, or waiting for the bus, until now; the stretch counts from here
 	}
 	c.stats = Stats{}
@@ -291,11 +302,21 @@ func (c *Core) sync() {
 		if c.fabric.Next() < c.l {
 			c.fabric.AdvanceTo(c.l)
 		}
+		if c.speculation.at <= c.l && c.speculate() {
+			continue
+		}
 		if c.eng.Next() > c.l && !c.resched {
 			return
 		}
 		c.yield()
 	}
+}
+
+// advance lets the memory path run up to to, or up to an event or a speculative fill that is due before, and returns how far it came. Nothing the core does until then may touch the bus.
+func (c *Core) advance(to sim.Time) sim.Time {
+	to = min(to, c.eng.Next(), c.speculation.due)
+	c.fabric.AdvanceTo(to)
+	return min(to, c.eng.Next())
 }
 
 // yield suspends the running thread until the engine has caught up with local time; a thread of higher priority may run in between.
@@ -335,6 +356,7 @@ func (c *Core) kick() {
 	}
 	if now := c.eng.Now(); now > c.l {
 		c.ledger[Idle] += now - c.l
+		c.speculation.idle(now - c.l)
 		c.l = now
 	}
 	c.resumeAt(c.l)

@@ -54,6 +54,7 @@ func (c *Core) Held(line bus.Phys, visit func(memory.Stamp)) {
 		})
 	}
 	visit(c.reader.stamp)
+	visit(c.speculation.stamp)
 	for i := range c.writer.ring {
 		visit(c.writer.ring[i].stamp)
 	}

@@ -133,7 +133,7 @@ func newRigWith(tb testing.TB, change func(*Config), changeCaches func(*cachemod
 	changeCaches(&cc)
 	caches, err := cachemodel.New(cc)
 	must(err)
-	core, err := New(cfg, eng, fabric, mem, caches, self)
+	core, err := New(cfg, eng, fabric, mem, caches, self, 1)
 	must(err)
 	tb.Cleanup(eng.Close)
 	r := &rig{Core: core, tb: tb}

@@ -233,9 +233,7 @@ func (c *Core) bySetWay(level int, slot sim.Time, handed []*memory.Region) {
 // passSlots spends the time of up to n empty slots and returns of how many: it stops where a loop that goes one by one would let an event run.
 func (c *Core) passSlots(n int, slot sim.Time) int {
 	if slot > 0 {
-		to := min(c.l+sim.Time(n)*slot, c.eng.Next())
-		c.fabric.AdvanceTo(to) // nothing the core does until then touches the bus
-		to = min(to, c.eng.Next())
+		to := c.advance(c.l + sim.Time(n)*slot)
 		n = max(1, min(n, int((to-c.l+slot-1)/slot)))
 	}
 	c.charge(sim.Time(n) * slot)

@@ -158,9 +158,7 @@ func (t *Thread) Spend(d sim.Time) {
 		if d == 0 {
 			return
 		}
-		to := min(c.l+d, c.eng.Next())
-		c.fabric.AdvanceTo(to) // nothing the core does until then touches the bus
-		to = min(to, c.eng.Next())
+		to := c.advance(c.l + d)
 		d -= to - c.l
 		c.charge(to - c.l)
 	}

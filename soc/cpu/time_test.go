@@ -10,6 +10,7 @@ import (
 
 	"socsim/cachemodel"
 	"socsim/sim"
+	"socsim/sim/units"
 	"socsim/soc/memory"
 )
 
@@ -61,7 +62,10 @@ func steps(rt *rapid.T, r *rig, maps map[Attr]*Mapping, label string) []step {
 
 func TestTheAccountsAddUpToTheRun(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		r := newRig(t, func(c *Config) { c.OS.Timeslice = 3 * sim.Microsecond })
+		r := newRig(t, func(c *Config) {
+			c.OS.Timeslice = 3 * sim.Microsecond
+			c.Speculation = rapid.SampledFrom([]units.Cycles{0, 40, 700}).Draw(rt, "speculation")
+		})
 		region := r.region(16 << 10)
 		maps := map[Attr]*Mapping{}
 		for _, a := range []Attr{Cached, Uncached, WriteCombine, WriteThrough} {

@@ -84,6 +84,8 @@ type frameTable struct {
 	colours uint32
 	refused uint64 // frames that were free but of the wrong colour
 	regions []*Region
+	inUse   []uint32 // frames, in no order
+	place   []uint32 // of each used frame in inUse
 }
 
 func newFrameTable(cfg Config) frameTable {
@@ -94,6 +96,7 @@ func newFrameTable(cfg Config) frameTable {
 		owner:   make([]int32, n),
 		page:    make([]int32, n),
 		isTable: make([]bool, n),
+		place:   make([]uint32, n),
 		free:    n - pages(cfg.Reserved),
 		pool:    n - pages(cfg.Reserved),
 		rng:     sim.Stream(cfg.Seed, "memory.frames"),
@@ -209,11 +212,28 @@ func (m *Memory) Free(r *Region) {
 			panic("memory: region freed twice")
 		}
 		m.frames.used[f], m.frames.owner[f], m.frames.isTable[f] = false, -1, false
+		m.frames.forget(f)
 		delete(m.tables, f)
 		if int(f) < m.frames.pool {
 			m.frames.free++
 		}
 	}
+}
+
+// forget takes a frame out of those in use: the last one takes its place.
+func (t *frameTable) forget(f uint32) {
+	last := len(t.inUse) - 1
+	moved := t.inUse[last]
+	t.inUse[t.place[f]], t.place[moved] = moved, t.place[f]
+	t.inUse = t.inUse[:last]
+}
+
+// FramesInUse returns how many frames are allocated.
+func (m *Memory) FramesInUse() int { return len(m.frames.inUse) }
+
+// FrameInUse returns the i-th allocated frame, in an order of its own that allocating and freeing change.
+func (m *Memory) FrameInUse(i int) bus.Phys {
+	return m.frames.base + bus.Phys(m.frames.inUse[i])*PageBytes
 }
 
 // FreeBytes returns how much memory is free for scattered allocations.
@@ -240,6 +260,8 @@ func (t *frameTable) newRegion(name string, bytes int64) *Region {
 
 func (t *frameTable) take(r *Region, f uint32) {
 	t.used[f] = true
+	t.place[f] = uint32(len(t.inUse))
+	t.inUse = append(t.inUse, f)
 	t.owner[f] = r.ID
 	t.page[f] = int32(len(r.Frames))
 	if int(f) < t.pool {

@@ -376,3 +376,34 @@ func TestContiguousMemoryIsAlignedToItsSizeUpToAMegabyte(t *testing.T) {
 		}
 	}
 }
+
+func TestTheFramesInUseAreThoseOfTheLiveRegions(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		m, err := New(Config{Base: 0x8000_0000, Size: 64 * PageBytes, LineBytes: 64, Fragmentation: 500_000, Reserved: 16 * PageBytes, Seed: 1})
+		if err != nil {
+			rt.Fatal(err)
+		}
+		var live []*Region
+		for range rapid.IntRange(1, 40).Draw(rt, "steps") {
+			if len(live) > 0 && rapid.Bool().Draw(rt, "free") {
+				i := rapid.IntRange(0, len(live)-1).Draw(rt, "which")
+				m.Free(live[i])
+				live = slices.Delete(live, i, i+1)
+			} else if r, err := m.AllocScattered("r", int64(rapid.IntRange(1, 6).Draw(rt, "pages"))*PageBytes); err == nil {
+				live = append(live, r)
+			}
+			var want, got []bus.Phys
+			for _, r := range live {
+				want = append(want, r.Frames...)
+			}
+			for i := range m.FramesInUse() {
+				got = append(got, m.FrameInUse(i))
+			}
+			slices.Sort(want)
+			slices.Sort(got)
+			if !slices.Equal(got, want) {
+				rt.Fatalf("in use are %v, want %v", got, want)
+			}
+		}
+	})
+}
