@@ -1,6 +1,7 @@
 // Package coherency is the instrument that turns violations into blame: which buffer and offset, who wrote, who read, and at which hand-over the operation was missing.
 //
-// It is handed to the memory (which detects violations by comparing versions) and to the DMA API (which reports hand-overs); it changes neither. A violation counts once per kind, line, reader and
+// It is handed to the memory (which detects violations by comparing versions), to the DMA API (which reports hand-overs and, if asked to, wrong use) and to buffer sharing (which reports errors about
+// the life of buffers); it changes none of them. A violation counts once per kind, line, reader and
 // ownership period: sixteen loads from one stale line are one. A period ends when the buffer is handed over.
 package coherency
 
@@ -14,7 +15,7 @@ import (
 	"socsim/soc/memory"
 )
 
-// Checker implements memory.Observer and dmaapi.Tracer.
+// Checker implements memory.Observer, dmaapi.Tracer, dmaapi.Debugger and dmabuf.Debugger.
 type Checker struct {
 	mem     *memory.Memory
 	master  func(bus.Master) string
@@ -28,6 +29,9 @@ type Checker struct {
 	others       uint64
 	astray       map[translationKey]bool
 	translations map[translationGroup]*result.Violation
+
+	misuses map[misuseKey]*result.Violation
+	notes   []Note
 }
 
 type key struct {
@@ -64,6 +68,7 @@ func New(mem *memory.Memory, master func(bus.Master) string) *Checker {
 		mem: mem, master: master, line: int64(mem.LineBytes()),
 		buffers: map[int32]*history{}, seen: map[key]uint32{}, groups: map[groupKey]*group{},
 		astray: map[translationKey]bool{}, translations: map[translationGroup]*result.Violation{},
+		misuses: map[misuseKey]*result.Violation{},
 	}
 }
 
@@ -188,11 +193,14 @@ func (c *Checker) Total() uint64 {
 
 // Violations returns the groups in the order of their first occurrence.
 func (c *Checker) Violations() []result.Violation {
-	out := make([]result.Violation, 0, len(c.groups)+len(c.translations))
+	out := make([]result.Violation, 0, len(c.groups)+len(c.translations)+len(c.misuses))
 	for _, g := range c.groups {
 		out = append(out, g.first)
 	}
 	for _, v := range c.translations {
+		out = append(out, *v)
+	}
+	for _, v := range c.misuses {
 		out = append(out, *v)
 	}
 	sort.Slice(out, func(i, j int) bool {

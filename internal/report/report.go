@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"slices"
 	"sort"
 	"strings"
 
@@ -222,7 +223,11 @@ func details(w io.Writer, d *result.Document, o Options) error {
 		fmt.Fprintf(&b, "  ok   %s: %s\n", d.Strategy, strings.Join(held, ", "))
 	}
 	if len(d.Violations) > 0 {
-		fmt.Fprintf(&b, "%s is incoherent:\n", d.Strategy)
+		if slices.ContainsFunc(d.Violations, func(v result.Violation) bool { return v.Bytes > 0 }) {
+			fmt.Fprintf(&b, "%s is incoherent:\n", d.Strategy)
+		} else {
+			fmt.Fprintf(&b, "Buffers are used wrongly under %s:\n", d.Strategy)
+		}
 		groups := append([]result.Violation(nil), d.Violations...)
 		sort.SliceStable(groups, func(i, j int) bool { return groups[i].Count > groups[j].Count })
 		for i, v := range groups {
@@ -238,21 +243,38 @@ func details(w io.Writer, d *result.Document, o Options) error {
 	return err
 }
 
-// events prints the first moments at which hardware failed a deadline or stopped.
+// software are the kinds of events that are not hardware's.
+var software = []string{"shared_ownership", "script_error"}
+
+// events prints the first moments at which hardware failed a deadline or stopped, then those to know about the software.
 func events(b *strings.Builder, d *result.Document) {
-	for i, e := range d.Events {
+	var hard, soft []result.Event
+	for _, e := range d.Events {
+		if slices.Contains(software, e.Kind) {
+			soft = append(soft, e)
+		} else {
+			hard = append(hard, e)
+		}
+	}
+	moments(b, d.Strategy+" was late or stopped", hard)
+	moments(b, "To note under "+d.Strategy, soft)
+}
+
+// moments prints the first of some events.
+func moments(b *strings.Builder, title string, list []result.Event) {
+	for i, e := range list {
 		if i == maxGroups {
-			fmt.Fprintf(b, "  and %d more of such moments; --format json lists them\n", len(d.Events)-i)
+			fmt.Fprintf(b, "  and %d more of such moments; --format json lists them\n", len(list)-i)
 			return
 		}
 		if i == 0 {
-			fmt.Fprintf(b, "%s was late or stopped:\n", d.Strategy)
+			fmt.Fprintf(b, "%s:\n", title)
 		}
 		b.WriteString(Event(e))
 	}
 }
 
-// Event describes a moment at which hardware failed a deadline or stopped, in a line.
+// Event describes such a moment, in a line.
 func Event(e result.Event) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "  %s of %s", strings.ReplaceAll(e.Kind, "_", " "), e.Device)
@@ -289,6 +311,9 @@ func Violation(v result.Violation) string {
 	if v.Warmup {
 		when = ", during warm-up"
 	}
+	if v.Bytes == 0 {
+		return misuse(v, when)
+	}
 	what := "lines"
 	if v.Kind == "stale_translation" {
 		what = "pages"
@@ -301,6 +326,20 @@ func Violation(v result.Violation) string {
 	fmt.Fprintf(&b, "    first at bytes [%d,%d): %s wrote at %v, %s %s at %v\n",
 		v.Offset, v.Offset+v.Bytes, v.Writer, sim.Time(v.WrittenPS), v.Reader, verb, sim.Time(v.ReadPS))
 	fmt.Fprintf(&b, "    missing: %s %s\n", v.Missing, v.Where)
+	return b.String()
+}
+
+// misuse describes wrong use of a buffer, an attachment, a mapping, a fence or the DMA API.
+func misuse(v result.Violation, when string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "  %s: %s times", v.Kind, Group(int64(v.Count)))
+	if v.Buffer != "" {
+		fmt.Fprintf(&b, " on %s#%d", v.Buffer, v.Index)
+	}
+	if v.Reader != "" {
+		fmt.Fprintf(&b, " by %s", v.Reader)
+	}
+	fmt.Fprintf(&b, "%s\n    first at %v: %s (since %v)\n    missing: %s\n", when, sim.Time(v.ReadPS), v.Where, sim.Time(v.WrittenPS), v.Missing)
 	return b.String()
 }
 

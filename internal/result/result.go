@@ -96,7 +96,8 @@ func (n *Number) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Violation is a group of equal coherency errors.
+// Violation is a group of equal coherency errors. Of wrong use of buffers or of the DMA API, Bytes is 0, Reader is the device or who it was, WrittenPS is when what was used died or was made, or
+// changed hands last.
 type Violation struct {
 	Buffer    string `json:"buffer"`
 	Bytes     int64  `json:"bytes"`
@@ -113,8 +114,9 @@ type Violation struct {
 	WrittenPS int64  `json:"written_ps"`
 }
 
-// Event is a moment at which hardware failed its deadline or stopped: a port of the camera that overflowed, a display pipeline that ran dry, an IOMMU's fault. Those of one kind that follow each other
-// in one frame of one port are folded; Waited is then the longest, and At, Holder and Address are those of the first.
+// Event is a moment at which hardware failed its deadline or stopped: a port of the camera that overflowed, a display pipeline that ran dry, an IOMMU's fault. Two kinds are software's: two devices
+// that share ownership of a buffer, and a step of a script that failed. Those of one kind that follow each other in one frame of one port are folded; Waited is then the longest, and At, Holder and
+// Address are those of the first.
 type Event struct {
 	Address  string `json:"address,omitempty"` // of a fault
 	AtPS     int64  `json:"at_ps"`
@@ -124,7 +126,7 @@ type Event struct {
 	Holder   string `json:"holder,omitempty"` // the master that was served just before: the one to blame
 	Kind     string `json:"kind"`
 	WaitedPS int64  `json:"waited_ps"`
-	Where    string `json:"where,omitempty"` // port, pipeline or what the fault was
+	Where    string `json:"where,omitempty"` // port, pipeline or what it was
 }
 
 // Expectation is a judged `expect` line.

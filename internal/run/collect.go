@@ -253,6 +253,11 @@ func (c *collector) devices() {
 		c.count("dma."+d.Name+".blocks", "count", st.Blocks)
 		c.count("dma."+d.Name+".interrupts", "count", st.Interrupts)
 	}
+	if len(c.scenario.Script) > 0 {
+		steps, failed, _ := c.graph.Script()
+		c.count("script.steps", "count", uint64(steps))
+		c.count("script.errors", "count", uint64(len(failed)))
+	}
 	st := c.graph.Allocator().Stats()
 	c.count("dmabuf.maps", "count", st.Maps)
 	c.count("dmabuf.unmaps", "count", st.Unmaps)

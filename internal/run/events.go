@@ -55,7 +55,7 @@ func (m *moments) sorted() []result.Event {
 	return m.list
 }
 
-// events lists the moments at which hardware failed its deadline or stopped.
+// events lists the moments at which hardware failed its deadline or stopped, and what is to know about the software.
 func (c *collector) events() []result.Event {
 	var m moments
 	holder := func(device string, h bus.Master) string {
@@ -89,6 +89,17 @@ func (c *collector) events() []result.Event {
 			}
 			m.add(moment{"iommu_fault", t.Name, what, noFrame}, f.Time, 0, "", f.VA.String())
 		}
+	}
+	for _, n := range c.check.Notes() {
+		m.add(moment{n.Kind, n.Device, n.Text, noFrame}, n.At, 0, "", "")
+	}
+	_, failed, _ := c.graph.Script()
+	for _, f := range failed {
+		device := f.Device
+		if device == "" {
+			device = "script"
+		}
+		m.add(moment{"script_error", device, f.Err.Error(), noFrame}, f.At, 0, "", "")
 	}
 	return m.sorted()
 }

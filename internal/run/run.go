@@ -161,10 +161,14 @@ func simulateSystem(ctx context.Context, j Job) (*outcome, error) {
 		return nil, fmt.Errorf("unknown coherence profile %q", s.SoC.Coherence)
 	}
 	api := dmaapi.New(sys.Core, profile, j.Strategy.New(), check)
-	g, err := graph.New(sys, graph.Config{Buffers: s.Buffers, Stages: s.Stages, Tasks: s.Tasks, Seed: s.Run.Seed}, api)
+	if s.Run.DMADebug {
+		api.SetDebugger(check)
+	}
+	g, err := graph.New(sys, graph.Config{Buffers: s.Buffers, Stages: s.Stages, Tasks: s.Tasks, Seed: s.Run.Seed, Script: s.Script, ScriptFrom: s.Run.Warmup}, api)
 	if err != nil {
 		return nil, err
 	}
+	g.Allocator().SetDebugger(check)
 	for _, t := range g.MMUs() {
 		t.MMU.OnStale = func(s iommu.Stale) { check.StaleTranslation(t.Name, s) }
 	}
@@ -181,8 +185,8 @@ func simulateSystem(ctx context.Context, j Job) (*outcome, error) {
 	if err := advance(ctx, sys, g, end); err != nil {
 		return nil, err
 	}
-	if s.Run.Frames > 0 && sys.Engine.Now() < end-1 {
-		end = sys.Engine.Now() // the frames were enough
+	if _, _, over := g.Script(); (s.Run.Frames > 0 || over && len(s.Stages) == 0) && sys.Engine.Now() < end-1 {
+		end = max(sys.Engine.Now(), s.Run.Warmup+1) // the frames were enough, or the script is over
 	}
 	sys.Core.Close(end)
 	if !g.Ready() {

@@ -9,7 +9,6 @@ import (
 	"socsim/internal/result"
 	"socsim/internal/scenario"
 	"socsim/internal/strategy"
-	"socsim/scenarios"
 	"socsim/soc/flush"
 )
 
@@ -117,7 +116,7 @@ func strategyTable(t *testing.T, name string, strategies []flush.Info) string {
 
 func TestTheTableOfStrategiesIsWhatTheSimulatorSays(t *testing.T) {
 	var b strings.Builder
-	for _, name := range scenarios.Names() {
+	for _, name := range pipelines(t) {
 		b.WriteString(strategyTable(t, name, strategy.All()))
 	}
 	table(t, "../../docs/strategies.md", "<!-- table: strategies -->", b.String()+"\n")

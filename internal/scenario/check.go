@@ -50,12 +50,13 @@ func (l *Loaded) check() error {
 		path, msg := splitPath(err.Error())
 		c.errorf("soc."+path, "%s", msg)
 	}
-	if len(l.Stages) == 0 && len(l.Tasks) == 0 {
-		c.errorf("name", "scenario %q has neither stages nor tasks: nothing would happen; socsim show camera-preview prints a whole one", l.Name)
+	if len(l.Stages) == 0 && len(l.Tasks) == 0 && len(l.Script) == 0 {
+		c.errorf("name", "scenario %q has neither stages, tasks nor a script: nothing would happen; socsim show camera-preview prints a whole one", l.Name)
 	}
 	c.checkBuffers()
 	c.checkStages()
 	c.checkTasks()
+	c.checkScript()
 	for i, text := range l.Scenario.Expect {
 		e, err := ParseExpectation(text)
 		if err != nil {

@@ -29,6 +29,7 @@ type Run struct {
 	Warmup   sim.Time `conf:"warmup" doc:"Simulated time before that; metrics start after it, violations count throughout."`
 	Frames   int      `conf:"frames" doc:"End the run when this many frames have been captured after the warm-up; 0 measures the whole duration."`
 	Seed     uint64   `conf:"seed" doc:"Seed of all random streams."`
+	DMADebug bool     `conf:"dma_debug" doc:"Report wrong use of the DMA API, as CONFIG_DMA_API_DEBUG does and more: accesses of CPU and devices against ownership too."`
 }
 
 // Scenario is a scenario file.
@@ -42,6 +43,7 @@ type Scenario struct {
 	Buffers     []graph.Buffer `conf:"buffers,map" doc:"Buffer sets by name."`
 	Stages      []graph.Stage  `conf:"stages" doc:"Stages that pass buffers along."`
 	Tasks       []graph.Task   `conf:"tasks" doc:"Tasks beside them."`
+	Script      []graph.Step   `conf:"script" doc:"Steps that one driver thread carries out in order, from the end of the warm-up on; without stages the run ends with them."`
 	Expect      []string       `conf:"expect" doc:"What must hold: METRIC OP VALUE."`
 }
 

@@ -58,7 +58,7 @@ func (c *checker) checkStages() {
 	}
 	for _, b := range c.Buffers {
 		if _, ok := producers[b.Name]; !ok {
-			if _, ok := consumers[b.Name]; !ok {
+			if _, ok := consumers[b.Name]; !ok && !c.scripted(b.Name) {
 				c.errorf("buffers."+b.Name, "no stage uses buffer %q", b.Name)
 			}
 		}

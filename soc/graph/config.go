@@ -1,4 +1,4 @@
-// Package graph runs the application of a scenario: stages that pass buffers along over queues, and tasks beside them.
+// Package graph runs the application of a scenario: stages that pass buffers along over queues, tasks beside them, and a script of single steps for what no stage does.
 //
 // A producer takes a free buffer, fills it and queues it; every consumer of that queue gets it in order, or one in N of them; a stage that works in place passes the same buffer on to the
 // consumers after it; when the last consumer has released the buffer it is free again. A camera that finds none free drops the frame; a GPU or CPU stage waits; a display
@@ -351,6 +351,9 @@ type Config struct {
 	Stages  []Stage
 	Tasks   []Task
 	Seed    uint64
+	// Script is what a driver does beside the stages, from a time on. Without stages the application ends with it.
+	Script     []Step
+	ScriptFrom sim.Time
 }
 
 // Image describes one buffer's image to an ISP.

@@ -94,7 +94,8 @@ type Graph struct {
 	stages []*stage
 	byName map[string]*set
 	tasks  []*task
-	views  int // contexts of the rotation engine in use
+	script *script // nil for none
+	views  int     // contexts of the rotation engine in use
 	err    error
 
 	results  Results
@@ -132,6 +133,9 @@ func New(sys *soc.System, cfg Config, api *dmaapi.API) (*Graph, error) {
 	}
 	for i := range cfg.Tasks {
 		g.tasks = append(g.tasks, &task{g: g, cfg: cfg.Tasks[i]})
+	}
+	if len(cfg.Script) > 0 {
+		g.script = g.newScript()
 	}
 	return g, nil
 }
@@ -439,6 +443,10 @@ func (g *Graph) setup(t *cpu.Thread) error {
 			return fmt.Errorf("stage %s: %w", st.cfg.Name, err)
 		}
 	}
+	if g.script != nil {
+		g.script.open()
+		g.sys.Core.Spawn("script", g.script.run)
+	}
 	return nil
 }
 
@@ -529,8 +537,11 @@ func (s *set) direction() dmaapi.Direction {
 
 func (s *set) allocate(t *cpu.Thread) error {
 	owner := ""
-	if s.producer != nil {
+	switch {
+	case s.producer != nil:
 		owner = s.producer.cfg.Name
+	case s.g.script != nil && s.cfg.Exporter.IsQueue():
+		owner = s.g.script.owner(s.cfg.Name)
 	}
 	for i := range s.cfg.Count {
 		b, err := s.g.alloc.Allocate(t, dmabuf.Request{
