@@ -56,13 +56,15 @@ func docRun(t *testing.T, name, chip string, strategies []flush.Info) (docs []*r
 	return docs, ""
 }
 
+// unmendable are the scenarios whose lesson is a mistake that no flush strategy can mend.
+var unmendable = map[string]bool{"stale-tlb": true, "arnd-schedule": true, "lifetime-errors": true}
+
 // silent demands that every strategy but none is coherent on the chip that the library is written for.
 func silent(t *testing.T, name string, docs []*result.Document) {
 	t.Helper()
 	for _, d := range docs {
 		for _, v := range d.Violations {
-			// What no strategy can mend is the lesson of a scenario of its own.
-			if d.Strategy != "none" && v.Kind != "stale_translation" {
+			if d.Strategy != "none" {
 				t.Errorf("%s under %s: %+v", name, d.Strategy, v)
 				break
 			}
@@ -87,7 +89,7 @@ func strategyTable(t *testing.T, name string, strategies []flush.Info) string {
 			continue
 		}
 		all = append(all, docs)
-		if chip == "omap3430" {
+		if chip == "omap3430" && !unmendable[name] {
 			silent(t, name, docs)
 		}
 		fmt.Fprintf(&b, " %s | overhead | vs_optimal | collateral |", chip)
