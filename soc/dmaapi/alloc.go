@@ -63,5 +63,6 @@ func (a *API) Clear(t *cpu.Thread, b *Buffer, force bool) {
 	if b.Kind.Coherent() || force {
 		t.MaintainRange(cpu.Pass{Op: cachemodel.CleanInvalidate, Edge: a.profile.Edge, AllColours: a.profile.AllColours}, b.Runs)
 	}
+	b.Region.Cleared = t.Now()
 	t.Leave(old)
 }

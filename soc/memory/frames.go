@@ -21,11 +21,13 @@ type Region struct {
 	// Frames are the physical addresses of its pages, in the order of the region's own offsets.
 	Frames []bus.Phys
 	// Start is where in the first page it begins; 0 but for a part of another region.
-	Start  int
-	Bytes  int64
-	whole  *Region   // that it is a part of
-	offset int       // in that
-	parts  []*Region // of it, by offset
+	Start int
+	Bytes int64
+	// Cleared is when it was last zeroed: what was written until then is nobody's data, and may be dropped.
+	Cleared sim.Time
+	whole   *Region   // that it is a part of
+	offset  int       // in that
+	parts   []*Region // of it, by offset
 }
 
 // A Run is a physically contiguous part of a region: one scatter-gather entry.

@@ -331,6 +331,10 @@ func (m *Memory) CPUDrop(pa bus.Phys, s Stamp, master bus.Master, now sim.Time) 
 	if s != c.newest || s == c.inMemory || m.coherent {
 		return
 	}
+	if r, _ := m.Owner(pa); r != nil && s.Time() <= r.Cleared {
+		c.newest = c.inMemory // zeroes of the allocation are nobody's data
+		return
+	}
 	m.report(Violation{
 		Kind: LostCPUData, Addr: pa &^ bus.Phys(m.cfg.LineBytes-1), Newest: s, Held: c.inMemory, Actor: master, At: now,
 	})

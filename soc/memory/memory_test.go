@@ -469,3 +469,32 @@ func TestValidateNamesWhatIsWrong(t *testing.T) {
 		}
 	}
 }
+
+func TestZeroesOfAnAllocationMayBeDropped(t *testing.T) {
+	m, err := New(Config{Base: 0x8000_0000, Size: 1 << 20, LineBytes: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seen []Violation
+	m.SetObserver(tellMe(func(v Violation) { seen = append(seen, v) }))
+	r, err := m.AllocContiguous("buffer", 4096, 4096)
+	if err != nil {
+		t.Fatal(err)
+	}
+	zeroes, data := StampOf(100, 1), StampOf(101, 1)
+	m.CPUWrite(r.Frames[0], zeroes)
+	m.CPUWrite(r.Frames[0]+64, data)
+	r.Cleared = 100
+	m.CPUDrop(r.Frames[0], zeroes, 1, 200)
+	m.CPUDrop(r.Frames[0]+64, data, 1, 200)
+	if len(seen) != 1 || seen[0].Kind != LostCPUData || seen[0].Addr != r.Frames[0]+64 {
+		t.Errorf("%+v, want the data alone lost", seen)
+	}
+	if m.Newest(r.Frames[0]) != m.InMemory(r.Frames[0]) {
+		t.Error("somebody still waits for the zeroes")
+	}
+}
+
+type tellMe func(Violation)
+
+func (o tellMe) Violation(v Violation) { o(v) }
