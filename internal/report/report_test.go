@@ -102,3 +102,25 @@ func TestTheTableNamesTheFirstMomentsAndCountsTheRest(t *testing.T) {
 		t.Errorf("%d lines:\n%s", got, b.String())
 	}
 }
+
+func TestWrongUseIsPrintedWithoutLinesOrBytes(t *testing.T) {
+	got := Violation(result.Violation{
+		Kind: "double_unmap", Buffer: "ring", Index: 1, Reader: "wlan", Count: 3, ReadPS: 5_000_000, WrittenPS: 2_000_000, Missing: "a map for each unmap", Where: "unmapping ring#1 for wlan: not mapped",
+	})
+	want := "  double_unmap: 3 times on ring#1 by wlan\n    first at 5us: unmapping ring#1 for wlan: not mapped (since 2us)\n    missing: a map for each unmap\n"
+	if got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+func TestWhatSoftwareDidIsNotPrintedAsHardwareThatWasLate(t *testing.T) {
+	var b strings.Builder
+	events(&b, &result.Document{Strategy: "range", Events: []result.Event{
+		{Kind: "shared_ownership", Device: "a", Where: "a and b", Count: 1},
+		{Kind: "isp_overflow", Device: "camera", Where: "resizer line 1", AtPS: 1_000_000, Count: 2},
+	}})
+	want := "range was late or stopped:\n  isp overflow of camera (resizer line 1) at 1us, 2 times\nTo note under range:\n  shared ownership of a (a and b) at 0s\n"
+	if b.String() != want {
+		t.Errorf("got\n%swant\n%s", b.String(), want)
+	}
+}
