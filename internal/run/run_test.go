@@ -146,7 +146,7 @@ func (h holed) Decide(q *dmaapi.Question) dmaapi.Answer {
 
 func TestRangeWithOneLineLeftOutIsBlamedForThatLine(t *testing.T) {
 	const offset = 40960
-	info := flush.Custom("holed", "range less one line", func() dmaapi.Policy { return holed{offset} })
+	info := flush.Define(flush.Info{Name: "holed"}, func(flush.Settings) dmaapi.Policy { return holed{offset} })
 	o, err := simulate(context.Background(), Job{load(t, "camera-preview"), info})
 	if err != nil {
 		t.Fatal(err)

@@ -43,6 +43,3 @@ func (d *Domain) ResetStats() {
 	clear(d.pages)
 	d.space.ResetStats()
 }
-
-// ResetMapTime is ResetStats.
-func (d *Domain) ResetMapTime() { d.ResetStats() }

@@ -136,7 +136,7 @@ func TestEachPageScansTheTLBOverSlowRegisters(t *testing.T) {
 				t.Fatal(err)
 			}
 			region := r.contiguous(10*4*kib, 4*kib)
-			dom.ResetMapTime()
+			dom.ResetStats()
 			start := th.Now()
 			if _, err := dom.Map(th, region); err != nil {
 				t.Fatal(err)

@@ -46,6 +46,26 @@ func (tl *Timeline) New(at sim.Time) *Fence {
 	return f
 }
 
+// Begin starts a job that reads one buffer and writes another: it waits until their fences allow both, adds the job's fence, which it returns with a reference for the caller, and waits for what is left of
+// the hand-overs.
+func (tl *Timeline) Begin(t *cpu.Thread, from, to *Attachment) *Fence {
+	read, write := &from.Buffer.Resv, &to.Buffer.Resv
+	for read.Busy(false) || write.Busy(true) { // others may add a fence to one while the thread waits for the other's
+		read.Wait(t, false)
+		write.Wait(t, true)
+	}
+	f := tl.New(t.Now())
+	read.AddRead(f)
+	write.AddWrite(f)
+	for _, at := range []*Attachment{from, to} {
+		at.Ready(t)
+	}
+	for _, at := range []*Attachment{from, to} {
+		at.Use(t)
+	}
+	return f
+}
+
 // forget drops a fence that is signaled or lost.
 func (tl *Timeline) forget(f *Fence) {
 	for i, x := range tl.pending {

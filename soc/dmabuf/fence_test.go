@@ -123,6 +123,25 @@ func TestAWriterMissesNoReaderAddedWhileItWaits(t *testing.T) {
 	})
 }
 
+func TestAJobMissesNoFenceAddedToOneBufferWhileItWaitsForTheOther(t *testing.T) {
+	r := newRig(t)
+	r.run(func(th *cpu.Thread) {
+		from := attach(t, th, r.buffer(th, SystemHeap, cpu.Cached), "dma", dmaapi.ToDevice)
+		to := attach(t, th, r.buffer(th, SystemHeap, cpu.Cached), "dma", dmaapi.FromDevice)
+		first, second := &Fence{}, &Fence{}
+		to.Buffer.Resv.AddRead(first)
+		start := th.Now()
+		r.at(start+100*sim.Microsecond, func() { from.Buffer.Resv.AddWrite(second) })
+		r.at(start+200*sim.Microsecond, first.Signal)
+		r.at(start+300*sim.Microsecond, second.Signal)
+		f := from.Buffer.Allocator().NewTimeline("dma").Begin(th, from, to)
+		equal(t, "began", th.Now() >= start+300*sim.Microsecond, true)
+		equal(t, "a reader of the target waits for", to.Buffer.Resv.pending(UsageFor(false)), f)
+		equal(t, "a reader of the source waits for", from.Buffer.Resv.pending(UsageFor(false)), nil)
+		equal(t, "a writer of the source waits for", from.Buffer.Resv.pending(UsageFor(true)), f)
+	})
+}
+
 func TestTheExportersHookRunsBeforeTheFencesAreWaitedFor(t *testing.T) {
 	r := newRig(t)
 	r.run(func(th *cpu.Thread) {

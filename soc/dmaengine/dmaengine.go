@@ -108,15 +108,7 @@ func (e *Engine) Copy(t *cpu.Thread, src, dst *dmabuf.Attachment, from, to Layou
 	}
 	var f *dmabuf.Fence
 	t.Syscall(func() {
-		src.Buffer.Resv.Wait(t, false)
-		dst.Buffer.Resv.Wait(t, true)
-		f = e.timeline.New(t.Now())
-		src.Buffer.Resv.AddRead(f)
-		dst.Buffer.Resv.AddWrite(f)
-		src.Ready(t)
-		dst.Ready(t)
-		src.Use(t)
-		dst.Use(t)
+		f = e.timeline.Begin(t, src, dst)
 		prepared := e.prepare(t, pieces(src.Buffer.Runs, dst.Buffer.Runs, from, to))
 		prepared[len(prepared)-1].fence = f.Get()
 		e.issue(t, prepared)

@@ -43,11 +43,6 @@ func Define(i Info, make func(Settings) dmaapi.Policy) Info {
 	return i
 }
 
-// Custom describes a strategy that is not in the list: one's own code, without parameters.
-func Custom(name, doc string, make func() dmaapi.Policy) Info {
-	return Define(Info{Name: name, Doc: doc, Source: "custom"}, func(Settings) dmaapi.Policy { return make() })
-}
-
 // Param returns the parameter of a name.
 func (i Info) Param(name string) (Param, bool) {
 	for _, p := range i.Params {

@@ -140,7 +140,7 @@ func (c *counter) Decide(*dmaapi.Question) dmaapi.Answer {
 }
 
 func TestANewPolicyHasNoHistory(t *testing.T) {
-	info := flush.Custom("mine", "counts", func() dmaapi.Policy { return &counter{} })
+	info := flush.Define(flush.Info{Name: "mine"}, func(flush.Settings) dmaapi.Policy { return &counter{} })
 	for range 2 {
 		if a := info.New().Decide(nil); a.Attr != "1" {
 			t.Errorf("answer %v", a.Attr)

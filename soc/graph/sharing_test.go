@@ -100,6 +100,13 @@ func TestTwoStagesOnOneGPUHaveAContextEach(t *testing.T) {
 	if n := g.MMU.Counters().Faults.Total(); n != 0 {
 		t.Errorf("%d faults: a context saw the other's addresses", n)
 	}
+	for _, set := range []string{"screen", "second"} {
+		for _, b := range r.graph.byName[set].buffers {
+			if by := r.sys.Memory.Newest(b.Region.Frames[0]).Master(); by != g.Master {
+				t.Errorf("%s was last written by %s: the GPU drew it somewhere else", b.Region.Name, r.sys.MasterName(by))
+			}
+		}
+	}
 	var names []string
 	for _, x := range r.graph.Translated() {
 		names = append(names, x.Name)

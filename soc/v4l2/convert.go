@@ -46,15 +46,7 @@ func (c *Converter) Submit(t *cpu.Thread, from, to *dmabuf.Attachment) *dmabuf.F
 	}
 	var f *dmabuf.Fence
 	t.Syscall(func() {
-		from.Buffer.Resv.Wait(t, false)
-		to.Buffer.Resv.Wait(t, true)
-		f = c.line.New(t.Now())
-		from.Buffer.Resv.AddRead(f)
-		to.Buffer.Resv.AddWrite(f)
-		from.Ready(t)
-		to.Ready(t)
-		from.Use(t)
-		to.Use(t)
+		f = c.line.Begin(t, from, to)
 		t.MMIO(0, 3)
 		t.Settle()
 		c.next++
