@@ -1,0 +1,90 @@
+package graph
+
+import (
+	"socsim/sim"
+	"socsim/soc/cpu"
+)
+
+// frame is a filled buffer on its way through the consumers.
+type frame struct {
+	set    *set
+	index  int
+	seq    int
+	origin sim.Time // when its first sensor line began
+	refs   int
+	step   int // in-place stages it has passed
+}
+
+// dispatch passes a frame to whoever comes next: the in-place stages one after another, then the consumers. A frame nobody takes is released at once.
+func (s *set) dispatch(t *cpu.Thread, f *frame) {
+	for f.step < len(s.inPlace) {
+		st := s.inPlace[f.step]
+		f.step++
+		if f.seq%st.cfg.Every == 0 {
+			st.deliver(f)
+			return
+		}
+	}
+	for _, st := range s.consumers {
+		if f.seq%st.cfg.Every == 0 {
+			f.refs++
+		}
+	}
+	if f.refs == 0 {
+		s.recycle(t, f)
+		return
+	}
+	for _, st := range s.consumers {
+		if f.seq%st.cfg.Every == 0 {
+			st.deliver(f)
+		}
+	}
+}
+
+func (st *stage) deliver(f *frame) {
+	st.inbox = append(st.inbox, f)
+	st.arrived.WakeAll()
+}
+
+// next blocks until a frame arrives.
+func (st *stage) next(t *cpu.Thread) *frame {
+	t.Settle()
+	for len(st.inbox) == 0 {
+		st.arrived.Wait(t)
+		t.Settle()
+	}
+	f := st.inbox[0]
+	st.inbox = append(st.inbox[:0], st.inbox[1:]...)
+	return f
+}
+
+// release gives up one consumer's hold.
+func (f *frame) release(t *cpu.Thread) {
+	t.Settle()
+	f.refs--
+	if f.refs == 0 {
+		f.set.recycle(t, f)
+	}
+}
+
+// recycle makes the buffer free again: a camera's is queued, on the thread that released it last.
+func (s *set) recycle(t *cpu.Thread, f *frame) {
+	if s.capture != nil {
+		s.capture.qbuf(t, f.index)
+		return
+	}
+	s.free = append(s.free, f.index)
+	s.freed.WakeAll()
+}
+
+// acquire blocks until a buffer of the set is free.
+func (s *set) acquire(t *cpu.Thread) int {
+	t.Settle()
+	for len(s.free) == 0 {
+		s.freed.Wait(t)
+		t.Settle()
+	}
+	i := s.free[0]
+	s.free = append(s.free[:0], s.free[1:]...)
+	return i
+}
