@@ -277,6 +277,9 @@ func (d *decoder) list(s slot, dst reflect.Value, own, low *node, inherit bool, 
 		switch {
 		case name == "":
 			step = strconv.Itoa(i)
+			if c := item.child(key); s.itemFields().hasKey() && c != nil && c.kind == kindScalar {
+				d.errorf(c, join(path, step), "%s: %s", path, badName(name))
+			}
 		case !isName(name):
 			d.errorf(item.child(key), join(path, step), "%s: %s", path, badName(name))
 		case first[name] != nil:

@@ -117,6 +117,9 @@ func (s *structInfo) keyName() string {
 	return s.fields[s.key].name
 }
 
+// hasKey reports whether items must have a name: the key is tagged as one.
+func (s *structInfo) hasKey() bool { return s != nil && s.key >= 0 && s.fields[s.key].key }
+
 var (
 	typeMutex sync.Mutex
 	typeCache = map[reflect.Type]*typeInfo{}
