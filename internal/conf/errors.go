@@ -176,10 +176,15 @@ func Join(errs ...error) error {
 
 // quote prints user text for a message, shortened.
 func quote(s string) string {
+	return fmt.Sprintf("%q", shorten(s))
+}
+
+// shorten cuts user text to what a message holds.
+func shorten(s string) string {
 	if r := []rune(s); len(r) > maxQuoted {
-		s = string(r[:maxQuoted]) + "..."
+		return string(r[:maxQuoted]) + "..."
 	}
-	return fmt.Sprintf("%q", s)
+	return s
 }
 
 // suggest ends a message about an unknown name: the nearest valid one, or all

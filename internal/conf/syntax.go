@@ -26,6 +26,9 @@ func (d *decoder) parse(src *source) *yaml.Node {
 	if len(src.data) > maxFile {
 		return fail(1, 1, fmt.Sprintf("the file has %d bytes; more than 4 MiB are refused", len(src.data)))
 	}
+	if bytes.HasPrefix(src.data, []byte("\xFF\xFE")) || bytes.HasPrefix(src.data, []byte("\xFE\xFF")) {
+		return fail(1, 1, "the file is UTF-16 text; save it as UTF-8")
+	}
 	if i := bytes.IndexByte(src.data, 0); i >= 0 {
 		line, col := src.locate(i)
 		return fail(line, col, "the file contains a NUL byte; it is not text")
@@ -122,6 +125,9 @@ func (s *source) diagnose(err error) (line, col int, msg string) {
 	if scan.run(); scan.msg != "" {
 		return scan.line, scan.col, scan.msg
 	}
+	if at := scan.param; at.line > 0 {
+		return at.line, scan.column(at), `in brackets a value with a parameter stands in quotes: "${name}"`
+	}
 	text := s.line(line)
 	col = utf8.RuneCountInString(text) - utf8.RuneCountInString(strings.TrimLeft(text, " ")) + 1
 	switch {
@@ -167,6 +173,7 @@ type scanner struct {
 	quote   byte   // open quote, 0 if none
 	quoted  mark   // its place
 	literal int    // indentation of the line that opened a block of text, -1 if none
+	param   mark   // the first ${ in brackets without quotes
 }
 
 // mark is a character with its place: a line, and an offset in bytes there.
@@ -247,6 +254,9 @@ func (s *scanner) scanLine(n int, text string) {
 		case start && (c == '"' || c == '\''):
 			s.quote, s.quoted = c, mark{c, n, i}
 		case (start || len(s.open) > 0) && (c == '[' || c == '{'):
+			if c == '{' && len(s.open) > 0 && i > 0 && text[i-1] == '$' && s.param.line == 0 {
+				s.param = mark{c, n, i - 1}
+			}
 			s.open = append(s.open, mark{c, n, i})
 			start = true
 		case len(s.open) > 0 && (c == ']' || c == '}'):
