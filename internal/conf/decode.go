@@ -187,8 +187,11 @@ func (d *decoder) unknownKeys(s slot, n *node, path string) (meant []string) {
 			if line == 0 {
 				line, col = n.place()
 			}
-			d.report(c.src, line, col, join(path, c.key),
-				fmt.Sprintf("unknown key %s%s%s", quote(c.key), inside(path), suggest(c.key, "valid keys", d.keys(s, path))))
+			hint := suggest(c.key, "valid keys", d.keys(s, path))
+			if key, value, ok := strings.Cut(c.key, ":"); ok && s.fields.field(key) != nil {
+				hint = fmt.Sprintf("; a blank is missing behind the colon: %s", quote(key+": "+value))
+			}
+			d.report(c.src, line, col, join(path, c.key), fmt.Sprintf("unknown key %s%s%s", quote(c.key), inside(path), hint))
 			meant = append(meant, Nearest(c.key, s.names()))
 		}
 	}
@@ -260,7 +263,7 @@ func (d *decoder) parseOne(s slot, n *node, dst reflect.Value, path string) bool
 	}
 	err := parseScalar(s.typeInfo, n, dst)
 	if err != nil {
-		d.errorf(n, path, "%s: %v", path, err)
+		d.errorf(n, path, "%s: %s", path, strings.ReplaceAll(err.Error(), strconv.Quote(n.text), quote(n.text)))
 	}
 	return err == nil
 }

@@ -46,7 +46,7 @@ func (d *Document) Provenance() []Provenance { return slices.Clone(d.provenance)
 // nearest enclosing place that the file or an override writes. The error is of
 // type *Error.
 func (d *Document) Errorf(path, format string, args ...any) error {
-	msg := fmt.Sprintf(format, args...)
+	msg := limited(fmt.Sprintf(format, args...))
 	if path != "" {
 		msg = path + ": " + msg
 	}

@@ -416,7 +416,7 @@ func (d *decoder) report(src *source, line, col int, path, msg string) {
 	if d.isFull() {
 		return
 	}
-	e := &Error{File: src.name, Path: path, Msg: msg, rank: src.rank}
+	e := &Error{File: limited(src.name), Path: path, Msg: limited(msg), rank: src.rank}
 	if src.rank < rankOverride || src.preset {
 		e.Line, e.Col, e.Text = max(line, 1), max(col, 1), src.line(max(line, 1))
 	} else if strings.Contains(src.name, " "+path+"=") {
