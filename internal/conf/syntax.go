@@ -137,6 +137,9 @@ func (s *source) diagnose(err error) (line, col int, msg string) {
 		if m := noBlank.FindStringSubmatch(s.line(line - 1)); m != nil {
 			return line - 1, utf8.RuneCountInString(m[1]) + 1, fmt.Sprintf("expected \"key: value\"; a blank is missing behind the colon: %s", quote(m[2]+": "+m[3]))
 		}
+		if at := scan.notKey; at.line == line {
+			return line, scan.column(at), "expected a key in line with those above; check the indentation"
+		}
 		// Point at the colon that is one too many.
 		if i := strings.Index(text, ":"); i >= 0 {
 			if j := strings.Index(text[i+1:], ": "); j >= 0 {
