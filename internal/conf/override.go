@@ -20,6 +20,15 @@ type Override struct {
 	Origin      string // where it was given, for errors; "--set" if empty
 }
 
+// source is the text of the i-th override.
+func (o Override) source(i int) *source {
+	origin := o.Origin
+	if origin == "" {
+		origin = "--set"
+	}
+	return &source{name: origin + " " + o.Path + "=" + o.Value, data: []byte(o.Value), rank: rankOverride + i}
+}
+
 // override is an Override on its way into a tree.
 type override struct {
 	path  string
@@ -32,17 +41,16 @@ type override struct {
 func (d *decoder) applyOverrides(root slot, tree *node, overrides []Override) {
 	var list []override
 	for i, o := range overrides {
-		origin := o.Origin
-		if origin == "" {
-			origin = "--set"
-		}
-		src := &source{name: origin + " " + o.Path + "=" + o.Value, data: []byte(o.Value), rank: rankOverride + i}
+		src := o.source(i)
 		steps := strings.Split(o.Path, ".")
 		if slices.Contains(steps, "") {
 			d.report(src, 0, 0, o.Path, "expected a dotted path such as run.duration")
 			continue
 		}
 		if value := d.overrideValue(src, o); value != nil {
+			if d.params != nil {
+				d.params.substitute(value, o.Path)
+			}
 			list = append(list, override{o.Path, steps, src, value})
 		}
 	}
@@ -129,7 +137,7 @@ func (d *decoder) set(s slot, own, low *node, o *override, i int) *node {
 		}
 		f := s.fields.field(step)
 		if f == nil || f.key && s.keyed {
-			d.unknown(o, i, s.names())
+			d.unknown(o, i, d.keys(s, prefix))
 			return nil
 		}
 		inner = f.slot

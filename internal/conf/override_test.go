@@ -102,7 +102,7 @@ func TestOverrideValuesArePlainTextUnlessBracketedOrQuoted(t *testing.T) {
 
 func TestErrorsNameTheOriginOfAnOverride(t *testing.T) {
 	var s scenario
-	_, err := Decode(Source{"s.yaml", []byte(minimal)}, []Override{{Path: "run.seed", Value: "x", Origin: "study.yaml: axis seed,"}}, nil, &s)
+	_, err := Decode(Source{Name: "s.yaml", Data: []byte(minimal)}, []Override{{Path: "run.seed", Value: "x", Origin: "study.yaml: axis seed,"}}, nil, &s)
 	if want := `study.yaml: axis seed, run.seed=x: expected a plain integer such as 4, found "x"`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %v", err, want)
 	}
