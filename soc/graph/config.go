@@ -299,12 +299,15 @@ type Stage struct {
 	Sensor  *Sensor `conf:"sensor,preset=sensor" doc:"Sensor in front of an isp stage."`
 	Panel   *Panel  `conf:"panel,preset=panel" doc:"Panel behind a display stage."`
 	Input   string  `conf:"input" doc:"Buffer set that the stage consumes."`
+	Inputs  []Input `conf:"inputs,bare,omitempty" doc:"Further buffer sets that a gpu or cpu stage reads with each frame of its input: names, or mappings with settings. Without input the first is that."`
 	Output  string  `conf:"output" doc:"Buffer set that the stage fills."`
 	InPlace bool    `conf:"in_place" doc:"A cpu stage passes its input on to the set's other consumers, who get it after this stage."`
 	Every   int     `conf:"every" doc:"Take one frame in N."`
 	Read    *Access `conf:"read" doc:"What a cpu stage reads of each input frame."`
 	Write   *Access `conf:"write" doc:"What a cpu stage writes, into its output or in place."`
 	Sync    Sync    `conf:"sync" doc:"Whether a cpu stage brackets its access with DMA_BUF_IOCTL_SYNC."`
+
+	Period sim.Time `conf:"period,omitempty" doc:"A cpu stage without an input, such as a decoder, fills one buffer of its output a period."`
 
 	Shares     string      `conf:"shares" doc:"Another stage whose device this one uses too: a gpu in a context of its own, a display in a pipeline of its own, an isp from memory to memory."`
 	Raw        *Raw        `conf:"raw" doc:"Raw frames that a camera's CCDC writes to memory, beside the output or without one."`
