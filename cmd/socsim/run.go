@@ -84,7 +84,7 @@ func (f *runFlags) run(cmd *cobra.Command, names []string, seed *uint64) error {
 			continue
 		}
 		finished = append(finished, d)
-		own[d] = f.expectAll || d.Strategy == jobs[i].Scenario.Own.Label()
+		own[d] = f.expectAll || jobs[i].Strategy.Label() == jobs[i].Scenario.Own.Label()
 	}
 	if perr := f.print(cmd, finished); perr != nil {
 		return &codeError{exitUnfinish, perr}

@@ -197,6 +197,7 @@ func (st *stage) attach(t *cpu.Thread) error {
 		}
 		for i, b := range side.set.buffers {
 			at := b.Attach(st.importer, side.dir)
+			at.Hints = given(st.cfg.Hints, side.set.cfg.Hints) & dmaapi.SkipCPUSync
 			side.to[i] = at
 			if st.cfg.Mapping == MapPerFrame {
 				continue
