@@ -1,10 +1,10 @@
 // Package gpu models a tile-based renderer of the SGX530 kind as the memory system sees it: the texture lines it reads and the screen lines it writes, with the time it
 // computes in between.
 //
-// A [Job] draws one texture, scaled, over the whole of one target. The target is cut into square tiles, in row-major order. For each tile the renderer
+// A [Job] draws one texture, scaled, over the whole of one target, and others as quads over it. The target is cut into square tiles, in row-major order. For each tile the renderer
 //
-//  1. reads the texture lines under the tile that are not in the texture cache, in bursts of at most 64 B;
-//  2. computes: tile_cycles + ceil(pixels / pixels_per_cycle) clocks, from the first clock edge at which the reads are complete and the tile before has been computed;
+//  1. reads the texture lines under the tile that are not in the texture cache, in bursts of at most 64 B, texture after texture;
+//  2. computes: tile_cycles + ceil(pixels / pixels_per_cycle) clocks, where a pixel under several textures counts once for each, from the first clock edge at which the reads are complete and the tile before has been computed;
 //  3. writes the tile's rows, clipped at the target's edges, in bursts of at most 64 B: a row of 16 pixels of 4 B is one burst if it is aligned.
 //
 // There are two tile buffers, so the reads of tile i+1 overlap the computing of tile i. With R and W for the reads and writes of a tile the order on the bus is
@@ -23,7 +23,7 @@
 //
 // # Left out
 //
-// The extra column and row that a bilinear filter reads past the source rectangle; several draws, blending and depth in a job; the parameter buffer that the binner writes and the
+// The extra column and row that a bilinear filter reads past the source rectangle; depth, and the removal of what an opaque quad hides: all quads are blended; the parameter buffer that the binner writes and the
 // renderer reads (a copy of one rectangle is a few hundred bytes of it; its time is in job_cycles); twiddled textures; power states.
 package gpu
 
@@ -104,11 +104,41 @@ func (s Surface) Validate() error {
 	return nil
 }
 
-// Job draws Texture, scaled, over the whole of Target, at addresses of the address space Context. Cookie is the submitter's and comes back in [Done].
+// Rect is a part of a target, in pixels; the zero Rect is the whole.
+type Rect struct{ X, Y, Width, Height int }
+
+// Quad is a texture that is drawn, scaled, over a part of the target.
+type Quad struct {
+	Texture Surface
+	Part    Rect
+}
+
+// Job draws Texture, scaled, over the whole of Target, and the quads Over it in their order, at addresses of the address space Context. A tile is written once, however many textures lie under it.
+// Cookie is the submitter's and comes back in [Done].
 type Job struct {
 	Texture, Target Surface
+	Over            []Quad
 	Cookie          int
 	Context         int
+}
+
+// validate reports what makes the job unusable.
+func (j *Job) validate() error {
+	if err := j.Texture.Validate(); err != nil {
+		return fmt.Errorf("gpu: texture: %w", err)
+	}
+	if err := j.Target.Validate(); err != nil {
+		return fmt.Errorf("gpu: target: %w", err)
+	}
+	for i, q := range j.Over {
+		if err := q.Texture.Validate(); err != nil {
+			return fmt.Errorf("gpu: texture of quad %d: %w", i, err)
+		}
+		if r := q.Part; r != (Rect{}) && (r.X < 0 || r.Y < 0 || r.Width < 1 || r.Height < 1 || r.X+r.Width > j.Target.Width || r.Y+r.Height > j.Target.Height) {
+			return fmt.Errorf("gpu: quad %d of %dx%d pixels at %d, %d, want it within the target of %dx%d", i, r.Width, r.Height, r.X, r.Y, j.Target.Width, j.Target.Height)
+		}
+	}
+	return nil
 }
 
 // Done reports a finished job: it ran from Start, before its start-up cost, to End, when its last write was in memory.
@@ -181,11 +211,8 @@ func (g *GPU) Submit(job Job, at sim.Time) error {
 	if g.port == nil {
 		return errors.New("gpu: submit without a port")
 	}
-	if err := job.Texture.Validate(); err != nil {
-		return fmt.Errorf("gpu: texture: %w", err)
-	}
-	if err := job.Target.Validate(); err != nil {
-		return fmt.Errorf("gpu: target: %w", err)
+	if err := job.validate(); err != nil {
+		return err
 	}
 	if now := g.eng.Now(); at < now {
 		return fmt.Errorf("gpu: job submitted for %v, which is before %v", at, now)

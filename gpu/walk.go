@@ -20,6 +20,10 @@ type walk struct {
 	write   tile // being written, or to be written next: the one before read, or read itself at the end of the job
 	writing bool
 
+	tex    *Surface // that is being read
+	quads  int      // of the job's that have been read under this tile
+	pixels int      // of all textures under the tile
+
 	// Texture lines line to last of a row of the source rectangle; the row is rowBytes long from rowAddr, and rows more follow it.
 	line, last uint64
 	rowAddr    uint64
@@ -57,7 +61,6 @@ func (g *GPU) beginWalk(job *Job, from sim.Time) {
 	w := &g.walk
 	w.job = *job
 	clear(w.tags)
-	w.texEnd = uint64(job.Texture.Addr) + uint64(job.Texture.Bytes())
 	w.writesDone, w.end, w.endBefore = 0, 0, 0
 	w.issued = from
 	first := tile{0, 0, min(g.cfg.Tile, job.Target.Width), min(g.cfg.Tile, job.Target.Height)}
@@ -69,13 +72,42 @@ func (g *GPU) beginWalk(job *Job, from sim.Time) {
 func (w *walk) beginRead(t tile) {
 	w.read, w.writing = t, false
 	w.readsDone = w.issued
-	tex, dst := &w.job.Texture, &w.job.Target
-	x0, x1 := scale(t.x, t.w, tex.Width, dst.Width)
-	y0, y1 := scale(t.y, t.h, tex.Height, dst.Height)
+	w.quads, w.pixels = 0, 0
+	w.beginTexture(&w.job.Texture, Rect{}) // lies under every tile
+}
+
+// beginTexture starts the reads of a texture that is drawn over a part of the target; false if it does not lie under the tile.
+func (w *walk) beginTexture(tex *Surface, part Rect) bool {
+	if part == (Rect{}) {
+		part.Width, part.Height = w.job.Target.Width, w.job.Target.Height
+	}
+	left, top := max(w.read.x, part.X), max(w.read.y, part.Y)
+	width, height := min(w.read.x+w.read.w, part.X+part.Width)-left, min(w.read.y+w.read.h, part.Y+part.Height)-top
+	if width <= 0 || height <= 0 {
+		return false
+	}
+	x0, x1 := scale(left-part.X, width, tex.Width, part.Width)
+	y0, y1 := scale(top-part.Y, height, tex.Height, part.Height)
+	w.tex = tex
+	w.texEnd = uint64(tex.Addr) + uint64(tex.Bytes())
+	w.pixels += width * height
 	w.rows = y1 - y0
 	w.rowAddr = uint64(tex.Addr) + uint64(y0*tex.Stride+x0*tex.BytesPerPixel)
 	w.rowBytes = uint64((x1 - x0) * tex.BytesPerPixel)
 	w.beginReadRow()
+	return true
+}
+
+// nextTexture starts the reads of the next quad that lies under the tile; false when there is none.
+func (w *walk) nextTexture() bool {
+	for w.quads < len(w.job.Over) {
+		q := &w.job.Over[w.quads]
+		w.quads++
+		if w.beginTexture(&q.Texture, q.Part) {
+			return true
+		}
+	}
+	return false
 }
 
 // scale maps the n pixels from x on of a target of dw pixels to the pixels from x0 to x1 of a source of sw pixels that lie under them.
@@ -84,7 +116,7 @@ func scale(x, n, sw, dw int) (x0, x1 int) { return x * sw / dw, ((x+n)*sw + dw -
 func (w *walk) beginReadRow() {
 	w.line = w.rowAddr / lineBytes
 	w.last = (w.rowAddr + w.rowBytes - 1) / lineBytes
-	w.rowAddr += uint64(w.job.Texture.Stride)
+	w.rowAddr += uint64(w.tex.Stride)
 	w.rows--
 }
 
@@ -144,7 +176,7 @@ func (g *GPU) next(b *burst) bool {
 		}
 
 		if w.miss(&g.stats) {
-			from := max(w.line*lineBytes, uint64(w.job.Texture.Addr))
+			from := max(w.line*lineBytes, uint64(w.tex.Addr))
 			w.line++
 			*b = burst{max(w.issued, w.flight[w.slot]), bus.IOVA(from), int(min(w.line*lineBytes, w.texEnd) - from), false}
 			return true
@@ -173,10 +205,12 @@ func (w *walk) miss(s *Stats) bool {
 			}
 			s.TextureHits++
 		}
-		if w.rows == 0 {
+		switch {
+		case w.rows > 0:
+			w.beginReadRow()
+		case !w.nextTexture():
 			return false
 		}
-		w.beginReadRow()
 	}
 }
 
@@ -186,7 +220,7 @@ func (g *GPU) compute() {
 	g.stats.Tiles++
 	ppc := g.cfg.PixelsPerCycle
 	w.endBefore = w.end
-	w.end = max(w.end, g.clock.Ceil(w.readsDone)) + int64(g.cfg.TileCycles) + int64((w.read.w*w.read.h+ppc-1)/ppc)
+	w.end = max(w.end, g.clock.Ceil(w.readsDone)) + int64(g.cfg.TileCycles) + int64((w.pixels+ppc-1)/ppc)
 }
 
 // run offers the next burst, and the ones after it as long as the port grants them at once; after the last it schedules the end of the job.

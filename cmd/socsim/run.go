@@ -97,7 +97,7 @@ func (f *runFlags) run(cmd *cobra.Command, names []string, seed, ties *uint64) e
 			continue
 		}
 		finished = append(finished, d)
-		own[d] = f.expectAll || d.Strategy == jobs[i].Scenario.Own.Label()
+		own[d] = f.expectAll || jobs[i].Strategy.Label() == jobs[i].Scenario.Own.Label()
 	}
 	if perr := f.print(cmd, finished); perr != nil {
 		return &codeError{exitUnfinish, perr}

@@ -13,6 +13,8 @@
 //	conf:"name,required"    the key must be present
 //	conf:"name,key"         the field names its struct among the items of a list
 //	conf:"name,map"         a list written as a mapping from names to items
+//	conf:"name,bare"        an item of the list may be written as its key alone
+//	conf:"name,omitempty"   Encode leaves the field out while it is empty
 //	conf:"name,preset=NS"   may be written as the name of a preset of namespace NS
 //	conf:",inline"          the fields of the embedded struct belong to this one
 //	doc:"one sentence"      documentation

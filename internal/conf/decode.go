@@ -294,6 +294,9 @@ func (d *decoder) list(s slot, dst reflect.Value, own, low *node, inherit bool, 
 		return
 	}
 	key := s.itemFields().keyName()
+	if s.bare {
+		n.spellOut(key)
+	}
 	list := newList(s, len(n.children))
 	first := map[string]*node{}
 	for i, item := range n.children {

@@ -103,7 +103,7 @@ func (e *encoder) printed(s slot, v reflect.Value) []*fieldInfo {
 		f := &s.fields.fields[i]
 		fs, fv, ok := deref(f.slot, v.FieldByIndex(f.index))
 		switch {
-		case !ok, f.key && s.keyed:
+		case !ok, f.key && s.keyed, f.omit && isEmpty(fv):
 		case fs.values != nil && fv.IsZero() && !slices.Contains(fs.values, "") && fs.shape == shapeString:
 		case i == s.fields.preset:
 			if fv.String() != "" {
@@ -115,6 +115,9 @@ func (e *encoder) printed(s slot, v reflect.Value) []*fieldInfo {
 	}
 	return list
 }
+
+// isEmpty tells whether a value is what an option omitempty leaves out.
+func isEmpty(v reflect.Value) bool { return v.Kind() == reflect.Slice && v.Len() == 0 || v.IsZero() }
 
 // structure prints the fields of a struct as lines with an indentation.
 func (e *encoder) structure(s slot, v reflect.Value, path string, indent int) {

@@ -175,6 +175,9 @@ func (d *decoder) setItem(s slot, own, low *node, o *override, i int) *node {
 		return nil
 	}
 	key := s.itemFields().keyName()
+	if s.bare {
+		own.spellOut(key)
+	}
 	at := -1
 	var names []string
 	for k, item := range own.children {

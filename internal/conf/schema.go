@@ -53,6 +53,7 @@ type slot struct {
 	preset string // namespace of presets, "" if none
 	label  bool   // the name of an item or of a preset, which states no fact
 	keyed  bool   // an item whose name is its key in the mapping above
+	bare   bool   // a list whose items may be written as their keys alone
 }
 
 // item is the slot of a list's items.
@@ -91,6 +92,7 @@ type fieldInfo struct {
 	index    []int
 	required bool
 	key      bool
+	omit     bool // Encode leaves it out while it is empty
 }
 
 // structInfo describes the fields of a struct, in declaration order.
@@ -217,6 +219,10 @@ func (s *structInfo) add(t reflect.Type, index []int) {
 					field.key = true
 				case option == "map":
 					field.named = true
+				case option == "bare":
+					field.bare = true
+				case option == "omitempty":
+					field.omit = true
 				case isPreset && namespace != "":
 					field.preset = namespace
 				default:
@@ -243,6 +249,9 @@ func (s *structInfo) append(field fieldInfo, t reflect.Type) {
 	}
 	if field.named && (field.itemFields() == nil || field.itemFields().key < 0) {
 		fail("option map needs a list of structs with a key")
+	}
+	if field.bare && (field.named || field.itemFields() == nil || field.itemFields().key < 0) {
+		fail("option bare needs a list of structs with a key")
 	}
 	if field.preset != "" {
 		target := field.target()

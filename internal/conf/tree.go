@@ -100,6 +100,22 @@ func (n *node) add(c *node) {
 	}
 }
 
+// spellOut turns the items of a list that are written as their keys alone into mappings. A preset's are shared and stay as they are.
+func (n *node) spellOut(key string) {
+	if n.src.preset {
+		return
+	}
+	for i, item := range n.children {
+		if item.kind == kindScalar && !item.broken {
+			name := *item
+			name.key, name.keyLine, name.keyCol = key, item.line, item.col
+			whole := &node{src: item.src, kind: kindMapping, flow: true, line: item.line, col: item.col}
+			whole.add(&name)
+			n.children[i] = whole
+		}
+	}
+}
+
 // without returns a copy of a mapping that lacks a key.
 func (n *node) without(key string) *node {
 	kopy := *n

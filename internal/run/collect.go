@@ -72,6 +72,7 @@ func (c *collector) frames() uint64 {
 			}
 			c.camera(cam)
 		}
+		c.byCamera(cameras)
 		c.count("frames.captured", "frames", captured)
 		c.count("frames.dropped", "frames", dropped)
 		c.count("isp.overflows", "events", overflows)
@@ -90,21 +91,30 @@ func (c *collector) frames() uint64 {
 		c.count("frames.repeated", "frames", repeated)
 		c.count("display.underflows", "events", underflows)
 	}
-	if l := slices.Clone(c.graph.Results().Latency); len(l) > 0 {
-		slices.Sort(l)
-		at := func(percent int) sim.Time { return l[(len(l)*percent+99)/100-1] } // nearest rank
-		c.time("latency.capture_to_display.p50", at(50))
-		c.time("latency.capture_to_display.p95", at(95))
-		c.time("latency.capture_to_display.max", l[len(l)-1])
-	}
+	c.latency("latency.capture_to_display.", c.graph.Results().Latency)
+	c.byDisplay()
+	c.sources()
 	return captured
+}
+
+// latency adds the quantiles of some latencies, if there are any.
+func (c *collector) latency(prefix string, times []sim.Time) {
+	l := slices.Clone(times)
+	if len(l) == 0 {
+		return
+	}
+	slices.Sort(l)
+	at := func(percent int) sim.Time { return l[(len(l)*percent+99)/100-1] } // nearest rank
+	c.time(prefix+"p50", at(50))
+	c.time(prefix+"p95", at(95))
+	c.time(prefix+"max", l[len(l)-1])
 }
 
 // camera counts what an ISP did beside its main image.
 func (c *collector) camera(cam graph.Camera) {
 	if cam.Raw != nil {
-		c.count("isp.raw_frames", "frames", cam.Raw.Stats().Captured)
-		c.count("isp.raw_frames_lost", "frames", cam.Raw.Stats().Overflowed)
+		c.add("isp.raw_frames", "frames", cam.Raw.Stats().Captured)
+		c.add("isp.raw_frames_lost", "frames", cam.Raw.Stats().Overflowed)
 	}
 	if cam.AF != nil || cam.AEWB != nil {
 		var n uint64
@@ -113,10 +123,10 @@ func (c *collector) camera(cam graph.Camera) {
 				n += tap.Stats().Captured
 			}
 		}
-		c.count("isp.statistics", "count", n)
+		c.add("isp.statistics", "count", n)
 	}
 	if s := c.stage(cam.Name).Statistics; s != nil && s.LSC > 0 {
-		c.count("isp.late_reads", "events", cam.GainErrors())
+		c.add("isp.late_reads", "events", cam.GainErrors())
 	}
 }
 

@@ -90,6 +90,13 @@ func (c *collector) events() []result.Event {
 			m.add(moment{"iommu_fault", t.Name, what, noFrame}, f.Time, 0, "", f.VA.String())
 		}
 	}
+	for _, s := range c.graph.Starved(c.scenario.Run.Warmup) {
+		what := "no frame of " + s.Buffer
+		if s.Output {
+			what = "no free buffer of " + s.Buffer
+		}
+		m.add(moment{"starvation", s.Stage, what, noFrame}, s.Since, c.scenario.Run.Warmup+c.measured-s.Since, "", "")
+	}
 	for _, n := range c.check.Notes() {
 		m.add(moment{n.Kind, n.Device, n.Text, noFrame}, n.At, 0, "", "")
 	}

@@ -165,7 +165,7 @@ func simulateSystem(ctx context.Context, j Job) (*outcome, error) {
 	if !ok {
 		return nil, fmt.Errorf("unknown coherence profile %q", s.SoC.Coherence)
 	}
-	api := dmaapi.New(sys.Core, profile, j.Strategy.New(), check)
+	api := dmaapi.New(sys.Core, profile, s.Policy(j.Strategy), check)
 	if s.Run.DMADebug {
 		api.SetDebugger(check)
 	}
@@ -199,7 +199,7 @@ func simulateSystem(ctx context.Context, j Job) (*outcome, error) {
 	}
 	measured := end - s.Run.Warmup
 	c := collector{sys: sys, graph: g, check: check, scenario: s, measured: measured}
-	doc := c.document(j.Strategy.Label())
+	doc := c.document(s.Label(j.Strategy))
 	doc.Host = result.Host{WallNS: time.Since(begin).Nanoseconds(), Events: sys.Engine.Events() + sys.Fabric.Grants()}
 	return &outcome{doc: doc, work: measured - sys.Core.Time(cpu.Idle), jobs: g.Tasks()}, nil
 }

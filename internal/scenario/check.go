@@ -53,8 +53,11 @@ func (l *Loaded) check() error {
 	if len(l.Stages) == 0 && len(l.Tasks) == 0 && len(l.Script) == 0 {
 		c.errorf("name", "scenario %q has neither stages, tasks nor a script: nothing would happen; socsim show camera-preview prints a whole one", l.Name)
 	}
+	c.primaries()
 	c.checkBuffers()
 	c.checkStages()
+	c.checkOwn()
+	c.checkHints()
 	c.checkTasks()
 	c.checkScript()
 	for i, text := range l.Scenario.Expect {

@@ -56,8 +56,10 @@ type Loaded struct {
 	Expect    []Expectation
 	// Own is the scenario's own strategy.
 	Own flush.Info
-	doc *conf.Document
-	dir string // where the scenario lies
+	// OfBuffers and OfStages are the strategies of single buffer sets and stages.
+	OfBuffers, OfStages []flush.Own
+	doc                 *conf.Document
+	dir                 string // where the scenario lies
 }
 
 // defaults is what a scenario that leaves out everything optional has.

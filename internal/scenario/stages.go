@@ -40,6 +40,9 @@ func (c *checker) checkStages() {
 		if s.Input != "" && c.find(path+".input", s.Input) != nil {
 			consumers[s.Input] = s.Name
 		}
+		for _, in := range s.Inputs {
+			consumers[in.Buffer] = s.Name
+		}
 		if s.Every < 1 {
 			c.errorf(path+".every", "%d, want 1 or more", s.Every)
 		}
@@ -63,6 +66,7 @@ func (c *checker) checkStages() {
 			}
 		}
 	}
+	c.checkFlow(producers)
 	c.checkISPs()
 }
 
@@ -84,6 +88,9 @@ func (c *checker) needs(path string, s graph.Stage, rules map[string]bool) bool 
 		{"sensor", s.Sensor != nil},
 		{"panel", s.Panel != nil},
 		{"input", s.Input != ""},
+		{"inputs", len(s.Inputs) > 0},
+		{"period", s.Period != 0},
+		{"strategy", s.Strategy != ""},
 		{"output", s.Output != ""},
 		{"read", s.Read != nil},
 		{"write", s.Write != nil},
@@ -120,20 +127,23 @@ func rules(s graph.Stage) map[string]bool {
 	switch s.Device {
 	case graph.ISP:
 		if s.Sensor == nil {
-			return map[string]bool{"input": true, "output": true, "shares": false, "mapping": false, "iommu": false}
+			return map[string]bool{"input": true, "output": true, "shares": false, "mapping": false, "iommu": false, "hints": false, "strategy": false}
 		}
-		return map[string]bool{"sensor": true, "output": false, "raw": false, "statistics": false, "mapping": false, "iommu": false, "queue": false, "hints": false}
+		return map[string]bool{"sensor": true, "output": false, "raw": false, "statistics": false, "mapping": false, "iommu": false, "queue": false, "hints": false, "strategy": false}
 	case graph.GPU:
-		return map[string]bool{"input": true, "output": true, "shares": false, "mapping": false, "iommu": false, "submit": false}
+		return map[string]bool{"input": true, "inputs": false, "output": true, "shares": false, "mapping": false, "iommu": false, "submit": false, "hints": false, "strategy": false}
 	case graph.Display:
 		if s.Shares != "" {
-			return map[string]bool{"input": true, "shares": true, "pipeline": false, "window": false, "rotation": false}
+			return map[string]bool{"input": true, "shares": true, "pipeline": false, "window": false, "rotation": false, "hints": false, "strategy": false}
 		}
-		return map[string]bool{"panel": true, "input": true, "pipeline": false, "window": false, "rotation": false}
+		return map[string]bool{"panel": true, "input": true, "pipeline": false, "window": false, "rotation": false, "hints": false, "strategy": false}
 	case graph.DMA:
-		return map[string]bool{"input": true, "output": true, "shares": false}
+		return map[string]bool{"input": true, "output": true, "shares": false, "hints": false, "strategy": false}
 	default:
-		return map[string]bool{"input": true, "output": false, "read": false, "write": false, "in_place": false}
+		if s.Input == "" && s.Period != 0 {
+			return map[string]bool{"period": true, "output": true, "write": true}
+		}
+		return map[string]bool{"input": true, "inputs": false, "output": false, "read": false, "write": false, "in_place": false}
 	}
 }
 
@@ -142,7 +152,7 @@ func (c *checker) checkStage(path string, s graph.Stage) {
 		c.errorf(path, "a stage on isp needs a sensor, or an input to work from memory to memory")
 		return
 	}
-	if !c.needs(path, s, rules(s)) || !c.checkShares(path, s) {
+	if !c.checkShape(path, s) || !c.needs(path, s, rules(s)) || !c.checkShares(path, s) {
 		return
 	}
 	if s.IOMMU != nil {
@@ -153,11 +163,12 @@ func (c *checker) checkStage(path string, s graph.Stage) {
 		}
 	}
 	in, out := c.lookup(s.Input), c.lookup(s.Output)
+	c.checkInputs(path, s, out)
 	switch s.Device {
 	case graph.ISP:
 		c.checkFormats(path, s, in, out)
 	case graph.GPU:
-		for _, b := range []*graph.Buffer{in, out} {
+		for _, b := range append(c.further(s), in, out) {
 			if b != nil && (b.Size.Width > 2048 || b.Size.Height > 2048) {
 				c.errorf("buffers."+b.Name+".size", "%v, but the GPU's surfaces are at most 2048x2048", b.Size)
 			}
@@ -230,9 +241,6 @@ func (c *checker) checkFormats(path string, s graph.Stage, in, out *graph.Buffer
 	}
 	if s.Output == "" && s.Raw == nil {
 		c.errorf(path, "a camera needs an output, or raw")
-	}
-	if out != nil && len(s.Hints) > 0 && !out.Exporter.IsQueue() {
-		c.errorf(path+".hints", "a queue honours hints for buffers of its own only, and %q is of the %s: use exporter vb2-sg or vb2-contig", out.Name, out.Exporter)
 	}
 	if s.Raw == nil {
 		return
@@ -377,15 +385,12 @@ func (c *checker) checkCPU(path string, s graph.Stage, in, out *graph.Buffer) {
 	case s.Output != "" && s.Write == nil:
 		c.errorf(path, "stage %s has an output and writes nothing to it: give it write: {}", s.Name)
 	}
-	for _, b := range []*graph.Buffer{in, out} {
+	for _, b := range append(c.further(s), in, out) {
 		if b != nil && b.CPUMapping == cpu.NoMapping {
 			c.errorf("buffers."+b.Name+".cpu_mapping", "stage %s accesses the buffer by CPU, so it needs a mapping: cached, write-combined or uncached", s.Name)
 		}
 	}
-	for _, a := range []struct {
-		name string
-		*graph.Access
-	}{{"read", s.Read}, {"write", s.Write}} {
+	for _, a := range append(inputReads(s), named{"read", s.Read}, named{"write", s.Write}) {
 		if a.Access != nil && (a.Width < 1 || a.Width > 64 || a.Width&(a.Width-1) != 0) {
 			c.errorf(path+"."+a.name+".access", "%v, want 1B, 2B, 4B, 8B, 16B, 32B or 64B", a.Width)
 		}

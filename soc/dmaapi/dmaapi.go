@@ -179,8 +179,19 @@ func (a *API) operation(c *Call) Operation {
 }
 
 // Batch hands several buffers over in one submission. The policy is asked about them all first (drivers/gpu/msm/kgsl.c sums up the sizes of a batch): if it answers an operation on the whole cache,
-// that is done once and the buffers' own hand-overs do nothing; otherwise each buffer is asked about by itself.
+// that is done once and the buffers' own hand-overs do nothing; otherwise each buffer is asked about by itself. So are those that a [Divider] sets apart, in any case.
 func (a *API) Batch(t *cpu.Thread, calls []Call) {
+	if d, ok := a.policy.(Divider); ok {
+		var together []Call
+		for _, c := range calls {
+			if d.Apart(c.Buffer.Name, c.Device) {
+				a.Do(t, c)
+			} else {
+				together = append(together, c)
+			}
+		}
+		calls = together
+	}
 	q := Question{Event: Batch, HasOuter: a.HasOuter()}
 	var handed []*memory.Region
 	for i := range calls {

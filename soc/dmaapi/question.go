@@ -118,6 +118,11 @@ type Answer struct {
 // A Policy decides about maintenance. It may keep state of its own but must be deterministic.
 type Policy interface{ Decide(q *Question) Answer }
 
+// A Divider is a policy that has another decide about some buffers. These take no part in a device's submission: each is asked about by itself.
+type Divider interface {
+	Apart(buffer, device string) bool
+}
+
 // A Starter is a policy that wants to work before the first allocation, for example to measure what the operations take. Start is called once, on the thread that sets the application up, and what it
 // does costs that thread's time.
 type Starter interface {

@@ -27,6 +27,8 @@ type Attachment struct {
 	Importer  Importer
 	Direction dmaapi.Direction
 	Addr      bus.Addr
+	// Hints go with the exporter's map and unmap for the device: DMA_ATTR_SKIP_CPU_SYNC. The syncs of CPU access brackets have no attributes.
+	Hints dmaapi.Hints
 
 	maps    int              // Map calls without their Unmap
 	mapped  bool             // the device's mapping exists; exporters keep it beyond the last Unmap
@@ -100,6 +102,7 @@ func (at *Attachment) call(e dmaapi.Event) dmaapi.Call {
 	if at.queueOwn() || at.Buffer.Exporter.traits().skip {
 		c.Hints = dmaapi.SkipCPUSync
 	}
+	c.Hints |= at.Hints
 	return c
 }
 

@@ -28,6 +28,9 @@ func (e Exporter) IsQueue() bool { return e == VB2SG || e == VB2Contig }
 // Contiguous tells whether the exporter's memory is always contiguous.
 func (e Exporter) Contiguous() bool { return e.traits().contiguous }
 
+// SkipsSync tells whether the exporter maps its buffers for importers with DMA_ATTR_SKIP_CPU_SYNC in any case.
+func (e Exporter) SkipsSync() bool { return e.traits().skip }
+
 // hook is what an exporter's begin_cpu_access and end_cpu_access sync.
 type hook uint8
 

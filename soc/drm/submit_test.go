@@ -21,7 +21,7 @@ func TestTheFenceOfASubmissionIsSignaledWhenItsLastDrawIsDone(t *testing.T) {
 		var s Submission
 		for range 3 {
 			texture, target := r.pair(th)
-			s.Draws = append(s.Draws, Draw{texture, target, image, image})
+			s.Draws = append(s.Draws, Draw{texture, target, image, image, nil})
 		}
 		f := r.renderer.SubmitAll(th, s)
 		for _, d := range s.Draws {
@@ -70,7 +70,7 @@ func TestASubmissionWaitsForTheFencesOfAllItsBuffersAndForSyncFiles(t *testing.T
 			var s Submission
 			for range 2 {
 				texture, target := r.pair(th)
-				s.Draws = append(s.Draws, Draw{texture, target, image, image})
+				s.Draws = append(s.Draws, Draw{texture, target, image, image, nil})
 			}
 			f := &dmabuf.Fence{}
 			c.add(&s, f)
@@ -113,7 +113,7 @@ func TestADriverThatSyncsAtSubmitAsksAboutTheBatch(t *testing.T) {
 			one, two := r.attach(th, r.buffer(th, dmabuf.SystemHeap), dev, dmaapi.ToDevice), r.attach(th, r.buffer(th, dmabuf.SystemHeap), dev, dmaapi.ToDevice)
 			target := r.attach(th, r.buffer(th, dmabuf.SystemHeap), dev, dmaapi.FromDevice)
 			r.asked = nil
-			r.renderer.SubmitAll(th, Submission{Draws: []Draw{{one, target, image, image}, {two, target, image, image}}})
+			r.renderer.SubmitAll(th, Submission{Draws: []Draw{{one, target, image, image, nil}, {two, target, image, image, nil}}})
 		})
 		if !sync {
 			equal(t, "questions", len(r.asked), 0)

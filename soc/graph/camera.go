@@ -137,7 +137,7 @@ func (c *capture) qbuf(t *cpu.Thread, i int) {
 			return
 		}
 	}
-	if _, err := c.queue.QBUFHints(t, i, c.st.cfg.hints()); err != nil {
+	if _, err := c.queue.QBUFHints(t, i, given(c.st.cfg.Hints, c.set.cfg.Hints)); err != nil {
 		panic(fmt.Sprintf("graph: %v", err))
 	}
 }

@@ -79,6 +79,8 @@ type Buffer struct {
 	Exporter   dmabuf.Exporter `conf:"exporter" doc:"Who allocates the buffers and decides about their maintenance."`
 	Memory     Layout          `conf:"memory" doc:"Scattered pages or contiguous memory."`
 	CPUMapping cpu.Attr        `conf:"cpu_mapping" doc:"How user space maps the buffers; a strategy may change it."`
+	Strategy   string          `conf:"strategy,omitempty" doc:"Flush strategy of these buffers, in place of the scenario's."`
+	Hints      []Hint          `conf:"hints,omitempty" doc:"Hints given with these buffers, whatever the stage: see the stages' hints."`
 }
 
 // SetDefaults fills in what a scenario may leave out.
@@ -205,25 +207,6 @@ const (
 // Values lists the choices.
 func (Submit) Values() []string { return []string{string(SubmitMap), string(SubmitSync)} }
 
-// Hint is a flag that user space gives with QBUF: the CPU did not write to the buffer, or will not read it.
-type Hint string
-
-// Values lists the hints.
-func (Hint) Values() []string { return []string{"no-cache-clean", "no-cache-invalidate"} }
-
-// hints returns the flags of QBUF.
-func (s Stage) hints() dmaapi.Hints {
-	var h dmaapi.Hints
-	for _, x := range s.Hints {
-		if x == "no-cache-clean" {
-			h |= dmaapi.NoCacheClean
-		} else {
-			h |= dmaapi.NoCacheInvalidate
-		}
-	}
-	return h
-}
-
 // Raw is the capture of raw frames, as they come from the sensor, beside a camera's other output.
 type Raw struct {
 	Output string   `conf:"output,required" doc:"Buffer set that the CCDC writes raw frames into."`
@@ -299,6 +282,7 @@ type Stage struct {
 	Sensor  *Sensor `conf:"sensor,preset=sensor" doc:"Sensor in front of an isp stage."`
 	Panel   *Panel  `conf:"panel,preset=panel" doc:"Panel behind a display stage."`
 	Input   string  `conf:"input" doc:"Buffer set that the stage consumes."`
+	Inputs  []Input `conf:"inputs,bare,omitempty" doc:"Further buffer sets that a gpu or cpu stage reads with each frame of its input: names, or mappings with settings. Without input the first is that."`
 	Output  string  `conf:"output" doc:"Buffer set that the stage fills."`
 	InPlace bool    `conf:"in_place" doc:"A cpu stage passes its input on to the set's other consumers, who get it after this stage."`
 	Every   int     `conf:"every" doc:"Take one frame in N."`
@@ -306,10 +290,13 @@ type Stage struct {
 	Write   *Access `conf:"write" doc:"What a cpu stage writes, into its output or in place."`
 	Sync    Sync    `conf:"sync" doc:"Whether a cpu stage brackets its access with DMA_BUF_IOCTL_SYNC."`
 
+	Period sim.Time `conf:"period,omitempty" doc:"A cpu stage without an input, such as a decoder, fills one buffer of its output a period."`
+
 	Shares     string      `conf:"shares" doc:"Another stage whose device this one uses too: a gpu in a context of its own, a display in a pipeline of its own, an isp from memory to memory."`
 	Raw        *Raw        `conf:"raw" doc:"Raw frames that a camera's CCDC writes to memory, beside the output or without one."`
 	Queue      Queue       `conf:"queue" doc:"A camera's buffer queue: videobuf2, or the driver's own of Linux 3.15 and before, which syncs at QBUF alone."`
-	Hints      []Hint      `conf:"hints" doc:"Cache hints that user space gives with each QBUF to a camera; a strategy may honour them."`
+	Hints      []Hint      `conf:"hints" doc:"Hints: no-cache-clean and no-cache-invalidate are flags that user space gives with each QBUF to a camera, which a strategy may honour; skip-cpu-sync is DMA_ATTR_SKIP_CPU_SYNC where the stage's device maps and unmaps a buffer."`
+	Strategy   string      `conf:"strategy,omitempty" doc:"Flush strategy of the hand-overs to and from the stage's device, in place of the scenario's and the buffers'."`
 	Submit     Submit      `conf:"submit" doc:"What a gpu stage's driver does about caches when a job is submitted: nothing, since the exporters do it (map), or a sync of all buffers of the job at once (sync), as drivers do that map their buffers once."`
 	Statistics *Statistics `conf:"statistics" doc:"What the camera reads and writes beside the image."`
 	Pipeline   Pipeline    `conf:"pipeline" doc:"Pipeline of a display stage; auto takes gfx for RGB and vid1 for YUV."`

@@ -21,7 +21,7 @@ func (st *stage) addConverter() error {
 func (st *stage) runConverter(t *cpu.Thread) {
 	for {
 		f := st.next(t)
-		i := st.out.acquire(t)
+		i := st.acquire(t)
 		from, to := st.from[f.index], st.to[i]
 		if !st.mapFrame(t, from, to) {
 			return
@@ -44,7 +44,7 @@ func (st *stage) runDMA(t *cpu.Thread) {
 	}
 	for {
 		f := st.next(t)
-		i := st.out.acquire(t)
+		i := st.acquire(t)
 		fence := st.unit().copier.Copy(t, st.from[f.index], st.to[i], layout(st.in), layout(st.out))
 		st.out.dispatch(t, &frame{set: st.out, index: i, seq: f.seq, origin: f.origin})
 		fence.Wait(t)

@@ -14,6 +14,8 @@ func (st *stage) runCPU(t *cpu.Thread) {
 	for {
 		f := st.next(t)
 		t.Syscall(func() {}) // DQBUF, poll or read on the stage's side
+		st.gather(t)
+		st.readOthers(t)
 		b := st.in.buffers[f.index]
 		switch {
 		case st.cfg.InPlace:
@@ -21,7 +23,7 @@ func (st *stage) runCPU(t *cpu.Thread) {
 			f.set.dispatch(t, f)
 		case st.out != nil:
 			st.work(t, b, st.cfg.Read, nil)
-			i := st.out.acquire(t)
+			i := st.acquire(t)
 			st.work(t, st.out.buffers[i], nil, st.cfg.Write)
 			f.release(t)
 			st.out.dispatch(t, &frame{set: st.out, index: i, seq: f.seq, origin: f.origin})
@@ -29,6 +31,7 @@ func (st *stage) runCPU(t *cpu.Thread) {
 			st.work(t, b, st.cfg.Read, nil)
 			f.release(t)
 		}
+		st.letGo(t)
 	}
 }
 

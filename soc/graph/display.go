@@ -114,4 +114,5 @@ func (st *stage) flipped(v display.Vsync) {
 	f := st.shown[v.Shown.Cookie]
 	delete(st.shown, v.Shown.Cookie)
 	st.g.results.Latency = append(st.g.results.Latency, v.FirstPixel-f.origin)
+	st.latency = append(st.latency, v.FirstPixel-f.origin)
 }

@@ -11,12 +11,14 @@ func (st *stage) runGPU(t *cpu.Thread) {
 	renderer := st.unit().renderer
 	for {
 		f := st.next(t)
-		i := st.out.acquire(t)
+		st.gather(t)
+		i := st.acquire(t)
 		from, to := st.from[f.index], st.to[i]
-		if !st.mapFrame(t, from, to) {
+		mapped := append(st.others(), from, to)
+		if !st.mapFrame(t, mapped...) {
 			return
 		}
-		draw := drm.Draw{Texture: from, Target: to, From: st.in.surface(), To: st.out.surface()}
+		draw := drm.Draw{Texture: from, Target: to, From: st.in.surface(), To: st.out.surface(), Over: st.quads()}
 		fence := renderer.SubmitAll(t, drm.Submission{Draws: []drm.Draw{draw}, Context: st.context})
 		if st.cfg.Mapping != MapPerFrame {
 			st.out.dispatch(t, &frame{set: st.out, index: i, seq: f.seq, origin: f.origin})
@@ -24,11 +26,12 @@ func (st *stage) runGPU(t *cpu.Thread) {
 		fence.Wait(t)
 		fence.Put()
 		if st.cfg.Mapping == MapPerFrame {
-			if !st.unmapFrame(t, from, to) {
+			if !st.unmapFrame(t, mapped...) {
 				return
 			}
 			st.out.dispatch(t, &frame{set: st.out, index: i, seq: f.seq, origin: f.origin})
 		}
+		st.letGo(t)
 		f.release(t)
 	}
 }

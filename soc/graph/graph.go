@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"socsim/isp"
+	"socsim/sim"
 	"socsim/sim/bus"
 	"socsim/soc"
 	"socsim/soc/cpu"
@@ -24,7 +25,9 @@ type set struct {
 	freed     cpu.WaitQueue
 	inPlace   []*stage
 	consumers []*stage
+	joins     []*inlet // further inputs of stages
 	producer  *stage
+	made      int // frames dispatched: their numbers
 }
 
 // stage is a stage at run time.
@@ -33,6 +36,9 @@ type stage struct {
 	cfg     Stage
 	owner   *stage // whose device this stage shares, or nil
 	in, out *set
+	inlets  []*inlet
+	source  *source // of a stage without an input
+	waits   wait
 	inbox   []*frame
 	arrived cpu.WaitQueue
 
@@ -59,6 +65,7 @@ type stage struct {
 	flipper *drm.Flipper
 	view    int            // first context of the rotation engine
 	shown   map[int]*frame // by cookie
+	latency []sim.Time     // of the frames shown
 
 	dma    *soc.Copier
 	copier *dmaengine.Engine
@@ -135,6 +142,7 @@ func (g *Graph) addStage(c Stage) {
 	case st.in != nil:
 		st.in.consumers = append(st.in.consumers, st)
 	}
+	st.addInlets()
 	if c.Raw != nil {
 		st.raw = g.byName[c.Raw.Output]
 	}

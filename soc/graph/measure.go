@@ -5,6 +5,7 @@ import (
 	"socsim/isp"
 	"socsim/sim"
 	"socsim/soc"
+	"socsim/soc/display"
 	"socsim/soc/dmaapi"
 )
 
@@ -62,6 +63,24 @@ func (g *Graph) Screens() []*soc.Screen {
 	for _, st := range g.stages {
 		if st.screen != nil && st.owner == nil {
 			out = append(out, st.screen)
+		}
+	}
+	return out
+}
+
+// Shown is what a display stage's pipeline showed since the last reset.
+type Shown struct {
+	display.Stats
+	Name    string
+	Latency []sim.Time
+}
+
+// Displays returns the display stages in their order.
+func (g *Graph) Displays() []Shown {
+	var out []Shown
+	for _, st := range g.stages {
+		if st.screen != nil {
+			out = append(out, Shown{st.screen.Stats(st.cfg.Pipe(st.in.cfg.Format)), st.cfg.Name, st.latency})
 		}
 	}
 	return out
@@ -156,6 +175,10 @@ func (st *stage) reset() {
 		}
 	}
 	st.faults = kept
+	st.latency = nil
+	if st.source != nil {
+		st.source.made = 0
+	}
 	if st.domain != nil {
 		st.domain.ResetStats()
 	}

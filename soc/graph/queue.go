@@ -17,6 +17,10 @@ type frame struct {
 
 // dispatch passes a frame to whoever comes next: the in-place stages one after another, then the consumers. A frame nobody takes is released at once.
 func (s *set) dispatch(t *cpu.Thread, f *frame) {
+	if f.step == 0 { // it comes from the producer
+		f.seq = s.made
+		s.made++
+	}
 	for f.step < len(s.inPlace) {
 		st := s.inPlace[f.step]
 		f.step++
@@ -30,6 +34,7 @@ func (s *set) dispatch(t *cpu.Thread, f *frame) {
 			f.refs++
 		}
 	}
+	f.refs += len(s.joins)
 	if f.refs == 0 {
 		s.recycle(t, f)
 		return
@@ -38,6 +43,9 @@ func (s *set) dispatch(t *cpu.Thread, f *frame) {
 		if f.seq%st.cfg.Every == 0 {
 			st.deliver(f)
 		}
+	}
+	for _, in := range s.joins {
+		in.deliver(t, f)
 	}
 }
 
@@ -50,9 +58,11 @@ func (st *stage) deliver(f *frame) {
 func (st *stage) next(t *cpu.Thread) *frame {
 	t.Settle()
 	for len(st.inbox) == 0 {
+		st.waits.begin(t, st.in)
 		st.arrived.Wait(t)
 		t.Settle()
 	}
+	st.waits.end()
 	f := st.inbox[0]
 	st.inbox = append(st.inbox[:0], st.inbox[1:]...)
 	return f

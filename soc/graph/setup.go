@@ -168,10 +168,7 @@ func (s *set) bytes() int64 {
 // attach attaches the stage's device to the buffers it will see, maps them, and gives CPU stages their mappings.
 func (st *stage) attach(t *cpu.Thread) error {
 	if st.cfg.Device == CPU {
-		for _, s := range []*set{st.in, st.out} {
-			if s == nil {
-				continue
-			}
+		for _, s := range st.sets() {
 			for _, b := range s.buffers {
 				if _, err := b.MapUser(t); err != nil {
 					return err
@@ -186,6 +183,9 @@ func (st *stage) attach(t *cpu.Thread) error {
 		to  map[int]*dmabuf.Attachment
 	}
 	sides := []side{{st.in, dmaapi.ToDevice, st.from}, {st.out, dmaapi.FromDevice, st.to}}
+	for _, in := range st.inlets {
+		sides = append(sides, side{in.set, dmaapi.ToDevice, in.from})
+	}
 	for _, c := range st.captures {
 		if c.set == st.raw {
 			sides = append(sides, side{st.raw, dmaapi.FromDevice, c.to})
@@ -197,6 +197,7 @@ func (st *stage) attach(t *cpu.Thread) error {
 		}
 		for i, b := range side.set.buffers {
 			at := b.Attach(st.importer, side.dir)
+			at.Hints = given(st.cfg.Hints, side.set.cfg.Hints) & dmaapi.SkipCPUSync
 			side.to[i] = at
 			if st.cfg.Mapping == MapPerFrame {
 				continue
@@ -229,6 +230,10 @@ func (st *stage) start(t *cpu.Thread) error {
 	case DMA:
 		core.Spawn(st.cfg.Name, st.runDMA)
 	case CPU:
+		if st.in == nil {
+			core.SpawnTask(st.cfg.Name, st.runSource)
+			break
+		}
 		core.SpawnTask(st.cfg.Name, st.runCPU)
 	}
 	return nil
