@@ -160,5 +160,6 @@ func (c *checker) checkTasks() {
 		if t.TouchEvery < 1 {
 			c.errorf(path+".touch_every", "%v, want at least 1cycles", t.TouchEvery)
 		}
+		c.checkTaskOrder(path, t)
 	}
 }

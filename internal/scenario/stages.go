@@ -382,12 +382,19 @@ func (c *checker) checkCPU(path string, s graph.Stage, in, out *graph.Buffer) {
 			c.errorf("buffers."+b.Name+".cpu_mapping", "stage %s accesses the buffer by CPU, so it needs a mapping: cached, write-combined or uncached", s.Name)
 		}
 	}
+	target := out
+	if s.InPlace {
+		target = in
+	}
 	for _, a := range []struct {
 		name string
 		*graph.Access
-	}{{"read", s.Read}, {"write", s.Write}} {
+		of *graph.Buffer
+	}{{"read", s.Read, in}, {"write", s.Write, target}} {
 		if a.Access != nil && (a.Width < 1 || a.Width > 64 || a.Width&(a.Width-1) != 0) {
 			c.errorf(path+"."+a.name+".access", "%v, want 1B, 2B, 4B, 8B, 16B, 32B or 64B", a.Width)
+			continue
 		}
+		c.checkAccess(path+"."+a.name, a.Access, a.of, a.name == "write")
 	}
 }

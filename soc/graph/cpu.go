@@ -54,9 +54,9 @@ func (st *stage) work(t *cpu.Thread, b *dmabuf.Buffer, read, write *Access) {
 	if err != nil {
 		panic("graph: buffer was mapped at set-up: " + err.Error())
 	}
-	const chunk = 64 // a filter reads a line's worth and writes it back before it goes on
 	rn, wn := read.bytes(b), write.bytes(b)
 	switch {
+	case st.walks(t, m, read, write):
 	case write == nil:
 		t.Access(m, 0, rn, read.touch(false))
 	case read == nil:
@@ -76,6 +76,9 @@ func (st *stage) work(t *cpu.Thread, b *dmabuf.Buffer, read, write *Access) {
 	}
 }
 
+// chunk is how much a filter reads, a line's worth, and writes back before it goes on.
+const chunk = 64
+
 func (a *Access) bytes(b *dmabuf.Buffer) int {
 	if a == nil {
 		return 0
@@ -93,6 +96,7 @@ type task struct {
 	cfg   Task
 	jobs  int
 	total sim.Time // of completion times
+	walk  *walk    // of the accesses, for all but random and sequential ones
 }
 
 // TaskResult is the mean completion time of a task's jobs since the last reset.
@@ -123,6 +127,7 @@ func (k *task) run(t *cpu.Thread) {
 		var m *cpu.Mapping
 		if m, err = k.g.sys.Core.Map("task "+k.cfg.Name, region, cpu.Cached); err == nil {
 			m.Private = true
+			k.walk = k.newWalk()
 			k.loop(t, m)
 		}
 	}
@@ -148,10 +153,15 @@ func (k *task) job(t *cpu.Thread, m *cpu.Mapping, rng *rand.Rand, cycles int64, 
 	lines := m.Bytes / line
 	every := int64(k.cfg.TouchEvery)
 	next := 0
+	k.walk.beginJob()
 	for cycles > 0 {
 		step := min(every, cycles)
 		cycles -= step
 		t.Cycles(step)
+		if k.walk != nil {
+			k.walk.touch(t, m)
+			continue
+		}
 		if k.cfg.Access == "random" {
 			next = rng.IntN(lines)
 		}

@@ -41,6 +41,8 @@ type stage struct {
 	faults   []Fault
 	from, to map[int]*dmabuf.Attachment // by buffer index, of input and output
 
+	reading, writing *walk // of a CPU stage's accesses, nil for what goes over its part in order
+
 	isp        *soc.Imager
 	raw        *set
 	camera     *isp.Pipeline
