@@ -161,5 +161,6 @@ func (c *checker) checkTasks() {
 			c.errorf(path+".touch_every", "%v, want at least 1cycles", t.TouchEvery)
 		}
 		c.checkTaskOrder(path, t)
+		c.checkTimes(path, t.Times)
 	}
 }

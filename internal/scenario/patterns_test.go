@@ -26,14 +26,19 @@ tasks:
   - {name: ui, period: 10ms, work: 3ms, working_set: 4KiB}
 `
 
-// with loads the filter, which lies in dir, with settings changed: PATH=VALUE.
-func with(dir string, sets ...string) (*Loaded, error) {
+// setting turns settings, PATH=VALUE, into overrides.
+func setting(sets ...string) []conf.Override {
 	var o []conf.Override
 	for _, s := range sets {
 		path, value, _ := strings.Cut(s, "=")
 		o = append(o, conf.Override{Path: path, Value: value})
 	}
-	return Load(conf.Source{Name: filepath.Join(dir, "x.yaml"), Data: []byte(filter)}, o)
+	return o
+}
+
+// with loads the filter, which lies in dir, with settings changed.
+func with(dir string, sets ...string) (*Loaded, error) {
+	return Load(conf.Source{Name: filepath.Join(dir, "x.yaml"), Data: []byte(filter)}, setting(sets...))
 }
 
 // refused checks that the settings are refused with a message that has the text.

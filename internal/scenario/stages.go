@@ -152,6 +152,7 @@ func (c *checker) checkStage(path string, s graph.Stage) {
 			c.errorf(path+".iommu."+setting, "%s", what)
 		}
 	}
+	c.checkStageTimes(path, s)
 	in, out := c.lookup(s.Input), c.lookup(s.Output)
 	switch s.Device {
 	case graph.ISP:

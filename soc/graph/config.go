@@ -320,6 +320,9 @@ type Stage struct {
 
 	Mapping Mapping             `conf:"mapping" doc:"When the buffers of an isp or gpu stage are mapped in its IOMMU: once, before and after each frame, or page by page when the device faults."`
 	IOMMU   *dmaapi.IOMMUDriver `conf:"iommu" doc:"Driver of the stage's IOMMU."`
+
+	Times    `conf:",inline"`
+	Lateness `conf:",inline"`
 }
 
 // SetDefaults fills in what a scenario may leave out.
@@ -337,6 +340,7 @@ type Task struct {
 	TouchEvery units.Cycles `conf:"touch_every" doc:"Core cycles of work between two accesses."`
 	Stride     *units.Bytes `conf:"stride" doc:"Access strided: bytes from one access to the next."`
 	Trace      *Trace       `conf:"trace" doc:"Access trace: file with the accesses, looked for beside the scenario."`
+	Times      `conf:",inline"`
 }
 
 // SetDefaults fills in what a scenario may leave out.

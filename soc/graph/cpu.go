@@ -18,15 +18,18 @@ func (st *stage) runCPU(t *cpu.Thread) {
 		switch {
 		case st.cfg.InPlace:
 			st.work(t, b, st.cfg.Read, st.cfg.Write)
+			st.keep(t)
 			f.set.dispatch(t, f)
 		case st.out != nil:
 			st.work(t, b, st.cfg.Read, nil)
 			i := st.out.acquire(t)
 			st.work(t, st.out.buffers[i], nil, st.cfg.Write)
+			st.keep(t)
 			f.release(t)
 			st.out.dispatch(t, &frame{set: st.out, index: i, seq: f.seq, origin: f.origin})
 		default:
 			st.work(t, b, st.cfg.Read, nil)
+			st.keep(t)
 			f.release(t)
 		}
 	}
@@ -129,6 +132,7 @@ func (k *task) run(t *cpu.Thread) {
 			m.Private = true
 			k.walk = k.newWalk()
 			k.loop(t, m)
+			return // the task has stopped
 		}
 	}
 	k.g.err = err
@@ -140,7 +144,7 @@ func (k *task) loop(t *cpu.Thread, m *cpu.Mapping) {
 	clock := sim.NewClock(int64(k.g.sys.Config.CPU.Clock))
 	cycles := clock.Floor(k.cfg.Work)
 	line := int(k.g.sys.Config.L1D.Line)
-	for due := sim.Time(0); ; due += k.cfg.Period {
+	for due := k.next(-k.cfg.Period); due < sim.Never; due = k.next(due) {
 		t.SleepUntil(due)
 		k.job(t, m, rng, cycles, line)
 		k.jobs++

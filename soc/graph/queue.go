@@ -20,13 +20,13 @@ func (s *set) dispatch(t *cpu.Thread, f *frame) {
 	for f.step < len(s.inPlace) {
 		st := s.inPlace[f.step]
 		f.step++
-		if f.seq%st.cfg.Every == 0 {
+		if st.takes(t, f) {
 			st.deliver(f)
 			return
 		}
 	}
 	for _, st := range s.consumers {
-		if f.seq%st.cfg.Every == 0 {
+		if st.takes(t, f) {
 			f.refs++
 		}
 	}
@@ -35,7 +35,7 @@ func (s *set) dispatch(t *cpu.Thread, f *frame) {
 		return
 	}
 	for _, st := range s.consumers {
-		if f.seq%st.cfg.Every == 0 {
+		if st.takes(t, f) {
 			st.deliver(f)
 		}
 	}
@@ -55,6 +55,7 @@ func (st *stage) next(t *cpu.Thread) *frame {
 	}
 	f := st.inbox[0]
 	st.inbox = append(st.inbox[:0], st.inbox[1:]...)
+	st.await(t)
 	return f
 }
 
