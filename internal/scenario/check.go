@@ -163,5 +163,7 @@ func (c *checker) checkTasks() {
 		if t.TouchEvery < 1 {
 			c.errorf(path+".touch_every", "%v, want at least 1cycles", t.TouchEvery)
 		}
+		c.checkTaskOrder(path, t)
+		c.checkTimes(path, t.Times)
 	}
 }

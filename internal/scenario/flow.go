@@ -67,13 +67,14 @@ func (c *checker) further(s graph.Stage) []*graph.Buffer {
 type named struct {
 	name string
 	*graph.Access
+	of *graph.Buffer
 }
 
 // inputReads lists what a stage reads of its further inputs.
-func inputReads(s graph.Stage) []named {
+func (c *checker) inputReads(s graph.Stage) []named {
 	var list []named
 	for _, in := range s.Inputs {
-		list = append(list, named{"inputs." + in.Buffer + ".read", in.Read})
+		list = append(list, named{"inputs." + in.Buffer + ".read", in.Read, c.lookup(in.Buffer)})
 	}
 	return list
 }

@@ -162,6 +162,7 @@ func (c *checker) checkStage(path string, s graph.Stage) {
 			c.errorf(path+".iommu."+setting, "%s", what)
 		}
 	}
+	c.checkStageTimes(path, s)
 	in, out := c.lookup(s.Input), c.lookup(s.Output)
 	c.checkInputs(path, s, out)
 	switch s.Device {
@@ -390,9 +391,15 @@ func (c *checker) checkCPU(path string, s graph.Stage, in, out *graph.Buffer) {
 			c.errorf("buffers."+b.Name+".cpu_mapping", "stage %s accesses the buffer by CPU, so it needs a mapping: cached, write-combined or uncached", s.Name)
 		}
 	}
-	for _, a := range append(inputReads(s), named{"read", s.Read}, named{"write", s.Write}) {
+	target := out
+	if s.InPlace {
+		target = in
+	}
+	for _, a := range append(c.inputReads(s), named{"read", s.Read, in}, named{"write", s.Write, target}) {
 		if a.Access != nil && (a.Width < 1 || a.Width > 64 || a.Width&(a.Width-1) != 0) {
 			c.errorf(path+"."+a.name+".access", "%v, want 1B, 2B, 4B, 8B, 16B, 32B or 64B", a.Width)
+			continue
 		}
+		c.checkAccess(path+"."+a.name, a.Access, a.of, a.name == "write")
 	}
 }

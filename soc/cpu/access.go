@@ -19,8 +19,17 @@ type Touch struct {
 	Dependent bool
 }
 
-// Access goes over n bytes of the mapping from off, line by line in ascending order, through the caches and the live bus.
+// Access goes over n bytes of the mapping from off, line by line in ascending order, through the caches and the live bus, and waits for the data of its loads.
 func (t *Thread) Access(m *Mapping, off, n int, how Touch) {
+	t.Issue(m, off, n, how)
+	t.core.completeFills()
+}
+
+// Complete waits for the data of the loads that were issued.
+func (t *Thread) Complete() { t.core.completeFills() }
+
+// Issue is Access without the wait at the end: accesses in any order that do not depend on each other overlap as those of one Access do.
+func (t *Thread) Issue(m *Mapping, off, n int, how Touch) {
 	c := t.core
 	if !m.touched {
 		m.touched = true
@@ -57,7 +66,6 @@ func (t *Thread) Access(m *Mapping, off, n int, how Touch) {
 		off += part
 		n -= part
 	}
-	c.completeFills()
 }
 
 // read is one line's worth of loads through the caches.

@@ -1,7 +1,9 @@
 package graph
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
 	"socsim/isp"
 	"socsim/sim/bus"
@@ -21,6 +23,11 @@ type capture struct {
 
 	streaming, armed bool
 	left             int // frames still wanted, or negative: all
+
+	// Of a camera that starts and stops.
+	lock       lock
+	held, idle []bool        // buffers that the application's stages have, and that wait for the next start
+	resumed    cpu.WaitQueue // after a stop
 }
 
 // interrupt is a frame start or a frame done that the camera's handler has not seen yet.
@@ -67,6 +74,10 @@ func (st *stage) startCamera(t *cpu.Thread) error {
 	}
 	for _, c := range st.captures {
 		c.open()
+		if st.cfg.Timed() {
+			st.g.sys.Core.Spawn(c.name(), c.run)
+			continue
+		}
 		if c.set == st.raw && st.cfg.Raw.From > 0 {
 			st.g.sys.Core.Spawn(st.cfg.Name+" raw", func(t *cpu.Thread) {
 				t.SleepUntil(st.cfg.Raw.From)
@@ -77,6 +88,9 @@ func (st *stage) startCamera(t *cpu.Thread) error {
 		}
 		c.start(t)
 		st.g.sys.Core.Spawn(c.name(), c.run)
+	}
+	if st.cfg.Timed() {
+		st.g.sys.Core.Spawn(st.cfg.Name+" stream", st.streams)
 	}
 	return nil
 }
@@ -97,6 +111,10 @@ func (c *capture) open() {
 	}
 	c.queue = v4l2.Over(st.g.api, cfg, s.buffers)
 	c.queue.OnQueue = c.arm
+	c.held, c.idle = make([]bool, len(s.buffers)), slices.Repeat([]bool{true}, len(s.buffers))
+	if st.cfg.Timed() {
+		c.queue.OnStop = c.stop
+	}
 	s.capture = c
 	c.tap.OnFrameStart = func(e isp.FrameStart) {
 		if e.Latched {
@@ -131,6 +149,11 @@ func (c *capture) start(t *cpu.Thread) {
 
 // qbuf queues a buffer. One that is mapped for each frame is mapped first, as videobuf2 maps an imported buffer in its prepare.
 func (c *capture) qbuf(t *cpu.Thread, i int) {
+	if c.st.cfg.Timed() {
+		c.lock.take(t)
+		defer c.lock.give(t)
+	}
+	c.held[i], c.idle[i] = false, false
 	if c.st.cfg.Mapping == MapPerFrame {
 		if _, err := c.to[i].Map(t); err != nil {
 			c.st.g.fail(fmt.Errorf("stage %s: %w", c.st.cfg.Name, err))
@@ -164,12 +187,16 @@ func (c *capture) arm(t *cpu.Thread) {
 	c.left--
 	c.to[i].Use(t)
 	c.tap.Arm(iova(c.to[i]), i)
+	c.startSensor(t)
 }
 
 // cameraInterrupt handles a frame start or a frame done.
 func (st *stage) cameraInterrupt(t *cpu.Thread) {
 	t.MMIO(1, 1)
 	t.Settle()
+	if len(st.pending) == 0 {
+		return // the stream was stopped meanwhile
+	}
 	e := st.pending[0]
 	st.pending = append(st.pending[:0], st.pending[1:]...)
 	switch {
@@ -195,17 +222,31 @@ func (st *stage) cameraInterrupt(t *cpu.Thread) {
 func (c *capture) run(t *cpu.Thread) {
 	for n := 0; ; n++ {
 		v, err := c.queue.DQBUF(t)
-		if err != nil {
-			panic("graph: a camera never stops: " + err.Error())
+		for errors.Is(err, v4l2.ErrStreamOff) {
+			c.waitForStream(t)
+			v, err = c.queue.DQBUF(t)
 		}
-		if c.st.cfg.Mapping == MapPerFrame {
-			if err := c.to[v.Index].Unmap(t); err != nil {
-				c.st.g.fail(fmt.Errorf("stage %s: %w", c.st.cfg.Name, err))
-				return
-			}
+		if err != nil {
+			panic("graph: buffers that stay mapped cannot fail to be unmapped: " + err.Error())
+		}
+		c.held[v.Index] = true
+		if !c.unmap(t, v.Index) {
+			return
 		}
 		c.set.dispatch(t, &frame{set: c.set, index: v.Index, seq: n, origin: v.Start})
 	}
+}
+
+// unmap ends the mapping of a buffer that is mapped for each frame. It returns false when the run has failed.
+func (c *capture) unmap(t *cpu.Thread, i int) bool {
+	if c.st.cfg.Mapping != MapPerFrame {
+		return true
+	}
+	if err := c.to[i].Unmap(t); err != nil {
+		c.st.fail(err)
+		return false
+	}
+	return true
 }
 
 // statistics is a tap of the ISP's that writes into buffers of the driver's own: one is filled while the other is read.

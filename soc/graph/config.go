@@ -258,6 +258,7 @@ type Access struct {
 	Fraction units.Fraction      `conf:"fraction" doc:"Share of the buffer, from its start."`
 	Width    units.Bytes         `conf:"access" doc:"Size of one load or store."`
 	Compute  units.CyclesPerByte `conf:"compute" doc:"Work for each byte on the way."`
+	Order    `conf:",inline"`
 }
 
 // SetDefaults fills in what a scenario may leave out.
@@ -306,6 +307,9 @@ type Stage struct {
 
 	Mapping Mapping             `conf:"mapping" doc:"When the buffers of an isp or gpu stage are mapped in its IOMMU: once, before and after each frame, or page by page when the device faults."`
 	IOMMU   *dmaapi.IOMMUDriver `conf:"iommu" doc:"Driver of the stage's IOMMU."`
+
+	Times    `conf:",inline"`
+	Lateness `conf:",inline"`
 }
 
 // SetDefaults fills in what a scenario may leave out.
@@ -313,20 +317,17 @@ func (s *Stage) SetDefaults() {
 	s.Every, s.Sync, s.Pipeline, s.Rotation, s.Rotator, s.Mapping, s.Queue, s.Submit = 1, SyncAuto, PipelineAuto, "0", RotateVRFB, MapOnce, VB2, SubmitMap
 }
 
-// Pattern is the order in which a task touches its working set.
-type Pattern string
-
-// Values lists the patterns.
-func (Pattern) Values() []string { return []string{"random", "sequential"} }
-
 // Task is a bystander: it does a fixed amount of work each period and touches no shared buffer.
 type Task struct {
 	Name       string       `conf:"name,required,key" doc:"Name of the task."`
 	Period     sim.Time     `conf:"period,required" doc:"A job is released once a period."`
 	Work       sim.Time     `conf:"work,required" doc:"Core time of a job when every access hits in L1."`
 	WorkingSet units.Bytes  `conf:"working_set,required" doc:"Memory of its own that the task touches."`
-	Access     Pattern      `conf:"access" doc:"Order of the accesses."`
+	Access     TaskPattern  `conf:"access" doc:"Order of the accesses."`
 	TouchEvery units.Cycles `conf:"touch_every" doc:"Core cycles of work between two accesses."`
+	Stride     *units.Bytes `conf:"stride" doc:"Access strided: bytes from one access to the next."`
+	Trace      *Trace       `conf:"trace" doc:"Access trace: file with the accesses, looked for beside the scenario."`
+	Times      `conf:",inline"`
 }
 
 // SetDefaults fills in what a scenario may leave out.

@@ -33,6 +33,7 @@ func (st *stage) runConverter(t *cpu.Thread) {
 			return
 		}
 		st.out.dispatch(t, &frame{set: st.out, index: i, seq: f.seq, origin: f.origin})
+		st.keep(t)
 		f.release(t)
 	}
 }
@@ -49,6 +50,7 @@ func (st *stage) runDMA(t *cpu.Thread) {
 		st.out.dispatch(t, &frame{set: st.out, index: i, seq: f.seq, origin: f.origin})
 		fence.Wait(t)
 		fence.Put()
+		st.keep(t)
 		f.release(t)
 	}
 }

@@ -20,23 +20,31 @@ func (st *stage) runCPU(t *cpu.Thread) {
 		switch {
 		case st.cfg.InPlace:
 			st.work(t, b, st.cfg.Read, st.cfg.Write)
+			st.keep(t)
 			f.set.dispatch(t, f)
 		case st.out != nil:
 			st.work(t, b, st.cfg.Read, nil)
 			i := st.acquire(t)
 			st.work(t, st.out.buffers[i], nil, st.cfg.Write)
+			st.keep(t)
 			f.release(t)
 			st.out.dispatch(t, &frame{set: st.out, index: i, seq: f.seq, origin: f.origin})
 		default:
 			st.work(t, b, st.cfg.Read, nil)
+			st.keep(t)
 			f.release(t)
 		}
 		st.letGo(t)
 	}
 }
 
-// work goes over a buffer, in brackets where the exporter needs them.
+// work goes over a buffer of the stage's input or output.
 func (st *stage) work(t *cpu.Thread, b *dmabuf.Buffer, read, write *Access) {
+	st.access(t, b, read, write, st.reading, st.writing)
+}
+
+// access goes over a buffer in the order of the walks, in brackets where the exporter needs them.
+func (st *stage) access(t *cpu.Thread, b *dmabuf.Buffer, read, write *Access, reading, writing *walk) {
 	var dir dmaapi.Direction
 	switch {
 	case read != nil && write != nil:
@@ -57,9 +65,9 @@ func (st *stage) work(t *cpu.Thread, b *dmabuf.Buffer, read, write *Access) {
 	if err != nil {
 		panic("graph: buffer was mapped at set-up: " + err.Error())
 	}
-	const chunk = 64 // a filter reads a line's worth and writes it back before it goes on
 	rn, wn := read.bytes(b), write.bytes(b)
 	switch {
+	case walks(t, m, read, write, reading, writing):
 	case write == nil:
 		t.Access(m, 0, rn, read.touch(false))
 	case read == nil:
@@ -79,6 +87,9 @@ func (st *stage) work(t *cpu.Thread, b *dmabuf.Buffer, read, write *Access) {
 	}
 }
 
+// chunk is how much a filter reads, a line's worth, and writes back before it goes on.
+const chunk = 64
+
 func (a *Access) bytes(b *dmabuf.Buffer) int {
 	if a == nil {
 		return 0
@@ -96,6 +107,7 @@ type task struct {
 	cfg   Task
 	jobs  int
 	total sim.Time // of completion times
+	walk  *walk    // of the accesses, for all but random and sequential ones
 }
 
 // TaskResult is the mean completion time of a task's jobs since the last reset.
@@ -126,7 +138,9 @@ func (k *task) run(t *cpu.Thread) {
 		var m *cpu.Mapping
 		if m, err = k.g.sys.Core.Map("task "+k.cfg.Name, region, cpu.Cached); err == nil {
 			m.Private = true
+			k.walk = k.newWalk()
 			k.loop(t, m)
+			return // the task has stopped
 		}
 	}
 	k.g.err = err
@@ -138,7 +152,7 @@ func (k *task) loop(t *cpu.Thread, m *cpu.Mapping) {
 	clock := sim.NewClock(int64(k.g.sys.Config.CPU.Clock))
 	cycles := clock.Floor(k.cfg.Work)
 	line := int(k.g.sys.Config.L1D.Line)
-	for due := sim.Time(0); ; due += k.cfg.Period {
+	for due := k.next(-k.cfg.Period); due < sim.Never; due = k.next(due) {
 		t.SleepUntil(due)
 		k.job(t, m, rng, cycles, line)
 		k.jobs++
@@ -151,10 +165,15 @@ func (k *task) job(t *cpu.Thread, m *cpu.Mapping, rng *rand.Rand, cycles int64, 
 	lines := m.Bytes / line
 	every := int64(k.cfg.TouchEvery)
 	next := 0
+	k.walk.beginJob()
 	for cycles > 0 {
 		step := min(every, cycles)
 		cycles -= step
 		t.Cycles(step)
+		if k.walk != nil {
+			k.walk.touch(t, m)
+			continue
+		}
 		if k.cfg.Access == "random" {
 			next = rng.IntN(lines)
 		}

@@ -103,6 +103,7 @@ func (st *stage) runDisplay(t *cpu.Thread) {
 		picture.Cookie = cookie
 		st.flipper.Flip(t, at, picture)
 		if shown != nil {
+			st.keep(t)
 			shown.release(t)
 		}
 		shown = f

@@ -31,6 +31,7 @@ func (st *stage) runGPU(t *cpu.Thread) {
 			}
 			st.out.dispatch(t, &frame{set: st.out, index: i, seq: f.seq, origin: f.origin})
 		}
+		st.keep(t)
 		st.letGo(t)
 		f.release(t)
 	}

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"math/rand/v2"
 
 	"socsim/isp"
 	"socsim/sim"
@@ -41,11 +42,14 @@ type stage struct {
 	waits   wait
 	inbox   []*frame
 	arrived cpu.WaitQueue
+	rng     *rand.Rand // of its delays
 
 	importer dmabuf.Importer
 	domain   *dmaapi.Domain
 	faults   []Fault
 	from, to map[int]*dmabuf.Attachment // by buffer index, of input and output
+
+	reading, writing *walk // of a CPU stage's accesses, nil for what goes over its part in order
 
 	isp        *soc.Imager
 	raw        *set
@@ -53,6 +57,8 @@ type stage struct {
 	captures   []*capture
 	statistics []*statistics
 	pending    []interrupt
+	stopped    bool // the camera has been, once
+	starting   bool // the stream has begun and waits for a buffer
 	irq        *cpu.Thread
 	converter  *isp.Memory
 	m2m        *v4l2.Converter
@@ -133,7 +139,7 @@ func New(sys *soc.System, cfg Config, api *dmaapi.API) (*Graph, error) {
 func (g *Graph) addStage(c Stage) {
 	st := &stage{
 		g: g, cfg: c, in: g.byName[c.Input], out: g.byName[c.Output],
-		from: map[int]*dmabuf.Attachment{}, to: map[int]*dmabuf.Attachment{}, shown: map[int]*frame{},
+		rng: sim.Stream(g.cfg.Seed, "stage."+c.Name+".delay"), from: map[int]*dmabuf.Attachment{}, to: map[int]*dmabuf.Attachment{}, shown: map[int]*frame{},
 	}
 	g.stages = append(g.stages, st)
 	switch {
@@ -200,7 +206,7 @@ func (st *stage) addDevice() error {
 // Start spawns the threads: first one that allocates and maps everything, as an application does at start-up; then the stages and tasks.
 func (g *Graph) Start() {
 	for _, st := range g.stages {
-		if st.camera != nil {
+		if st.camera != nil && !st.cfg.Timed() {
 			st.camera.Start(0) // the sensor runs free; capture begins when a buffer is queued
 		}
 	}

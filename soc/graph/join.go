@@ -41,6 +41,16 @@ type inlet struct {
 	from  map[int]*dmabuf.Attachment // by buffer index
 	inbox []*frame
 	held  *frame
+
+	reading *walk // of what a CPU stage reads of it
+}
+
+// read is what a CPU stage reads of each frame: what it reads of its own input, if nothing else was said.
+func (in *inlet) read() *Access {
+	if in.cfg.Read == nil {
+		return in.stage.cfg.Read
+	}
+	return in.cfg.Read
 }
 
 // addInlets makes the stage a consumer of its further inputs.
@@ -131,11 +141,7 @@ func (st *stage) quads() []drm.Quad {
 // readOthers is what a CPU stage reads of its further inputs, one after another.
 func (st *stage) readOthers(t *cpu.Thread) {
 	for _, in := range st.inlets {
-		read := in.cfg.Read
-		if read == nil {
-			read = st.cfg.Read
-		}
-		st.work(t, in.set.buffers[in.held.index], read, nil)
+		st.access(t, in.set.buffers[in.held.index], in.read(), nil, in.reading, nil)
 	}
 }
 

@@ -24,28 +24,35 @@ func (s *set) dispatch(t *cpu.Thread, f *frame) {
 	for f.step < len(s.inPlace) {
 		st := s.inPlace[f.step]
 		f.step++
-		if f.seq%st.cfg.Every == 0 {
+		if st.takes(t, f) {
 			st.deliver(f)
 			return
 		}
 	}
 	for _, st := range s.consumers {
-		if f.seq%st.cfg.Every == 0 {
+		if st.takes(t, f) {
 			f.refs++
 		}
 	}
-	f.refs += len(s.joins)
+	for _, in := range s.joins {
+		if in.stage.cfg.runs(t.Now()) {
+			f.refs++
+		}
+	}
 	if f.refs == 0 {
 		s.recycle(t, f)
 		return
 	}
 	for _, st := range s.consumers {
-		if f.seq%st.cfg.Every == 0 {
+		if st.takes(t, f) {
 			st.deliver(f)
 		}
 	}
+	now := t.Now()
 	for _, in := range s.joins {
-		in.deliver(t, f)
+		if in.stage.cfg.runs(now) {
+			in.deliver(t, f)
+		}
 	}
 }
 
@@ -65,6 +72,7 @@ func (st *stage) next(t *cpu.Thread) *frame {
 	st.waits.end()
 	f := st.inbox[0]
 	st.inbox = append(st.inbox[:0], st.inbox[1:]...)
+	st.await(t)
 	return f
 }
 

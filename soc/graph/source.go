@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"socsim/sim"
 	"socsim/soc/cpu"
 )
 
@@ -13,8 +14,7 @@ type source struct {
 // is dropped and the rate holds as long as the consumers keep it. A frame's origin is when the CPU began with it.
 func (st *stage) runSource(t *cpu.Thread) {
 	st.source = &source{}
-	start := t.Now()
-	for due := start; ; due += st.cfg.Period {
+	for due := st.cfg.nextDue(t.Now()); due < sim.Never; due = st.cfg.nextDue(due + st.cfg.Period) {
 		t.SleepUntil(due)
 		i := st.acquire(t)
 		begun := t.Now()

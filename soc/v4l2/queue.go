@@ -316,7 +316,7 @@ func (q *Queue) DQBUF(t *cpu.Thread) (Frame, error) {
 			q.wait.Wait(t)
 			t.Settle()
 		}
-		if len(q.done) == 0 || q.stream != stream {
+		if !q.streaming || q.stream != stream { // what is done while STREAMOFF runs is nobody's
 			err = fmt.Errorf("DQBUF of %s: %w", q.cfg.Device, ErrStreamOff)
 			return
 		}
