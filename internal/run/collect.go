@@ -64,7 +64,7 @@ func (c *collector) frames() uint64 {
 		for _, cam := range cameras {
 			st := cam.Main.Stats()
 			captured += st.Captured
-			dropped += st.Dropped + st.Overflowed
+			dropped += st.Dropped + st.Overflowed + st.Short
 			for _, tap := range []*isp.Tap{cam.Main, cam.Raw, cam.AF, cam.AEWB} {
 				if tap != nil {
 					overflows += tap.Stats().Overflows
@@ -104,7 +104,7 @@ func (c *collector) frames() uint64 {
 func (c *collector) camera(cam graph.Camera) {
 	if cam.Raw != nil {
 		c.count("isp.raw_frames", "frames", cam.Raw.Stats().Captured)
-		c.count("isp.raw_frames_lost", "frames", cam.Raw.Stats().Overflowed)
+		c.count("isp.raw_frames_lost", "frames", cam.Raw.Stats().Overflowed+cam.Raw.Stats().Short)
 	}
 	if cam.AF != nil || cam.AEWB != nil {
 		var n uint64
@@ -258,6 +258,7 @@ func (c *collector) devices() {
 		c.count("script.steps", "count", uint64(steps))
 		c.count("script.errors", "count", uint64(len(failed)))
 	}
+	c.faults()
 	st := c.graph.Allocator().Stats()
 	c.count("dmabuf.maps", "count", st.Maps)
 	c.count("dmabuf.unmaps", "count", st.Unmaps)

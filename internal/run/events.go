@@ -90,6 +90,7 @@ func (c *collector) events() []result.Event {
 			m.add(moment{"iommu_fault", t.Name, what, noFrame}, f.Time, 0, "", f.VA.String())
 		}
 	}
+	c.injected(&m)
 	for _, n := range c.check.Notes() {
 		m.add(moment{n.Kind, n.Device, n.Text, noFrame}, n.At, 0, "", "")
 	}

@@ -354,6 +354,8 @@ type Config struct {
 	// Script is what a driver does beside the stages, from a time on. Without stages the application ends with it.
 	Script     []Step
 	ScriptFrom sim.Time
+	// Faults are injected while it runs.
+	Faults []Injection
 }
 
 // Image describes one buffer's image to an ISP.

@@ -39,6 +39,7 @@ type stage struct {
 	importer dmabuf.Importer
 	domain   *dmaapi.Domain
 	faults   []Fault
+	late     []lateness                 // injected, and still to come
 	from, to map[int]*dmabuf.Attachment // by buffer index, of input and output
 
 	isp        *soc.Imager
@@ -74,17 +75,18 @@ func (st *stage) unit() *stage {
 
 // Graph is an application at run time.
 type Graph struct {
-	sys    *soc.System
-	api    *dmaapi.API
-	alloc  *dmabuf.Allocator
-	cfg    Config
-	sets   []*set
-	stages []*stage
-	byName map[string]*set
-	tasks  []*task
-	script *script // nil for none
-	views  int     // contexts of the rotation engine in use
-	err    error
+	sys      *soc.System
+	api      *dmaapi.API
+	alloc    *dmabuf.Allocator
+	cfg      Config
+	sets     []*set
+	stages   []*stage
+	byName   map[string]*set
+	tasks    []*task
+	script   *script   // nil for none
+	injector *injector // nil for none
+	views    int       // contexts of the rotation engine in use
+	err      error
 
 	results  Results
 	captured int // since the last reset
@@ -199,6 +201,7 @@ func (g *Graph) Start() {
 	for _, t := range g.tasks {
 		g.sys.Core.SpawnTask(t.cfg.Name, t.run)
 	}
+	g.startFaults()
 	g.sys.Core.Spawn("setup", func(t *cpu.Thread) {
 		if err := g.setup(t); err != nil {
 			g.err = err

@@ -139,6 +139,7 @@ func (st *stage) mmu() *iommu.MMU {
 func (g *Graph) Reset() {
 	g.results, g.captured = Results{}, 0
 	g.alloc.ResetStats()
+	g.resetFaults()
 	for _, st := range g.stages {
 		st.reset()
 	}

@@ -55,6 +55,7 @@ func (st *stage) next(t *cpu.Thread) *frame {
 	}
 	f := st.inbox[0]
 	st.inbox = append(st.inbox[:0], st.inbox[1:]...)
+	st.delay(t, f)
 	return f
 }
 
