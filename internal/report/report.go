@@ -244,7 +244,7 @@ func details(w io.Writer, d *result.Document, o Options) error {
 }
 
 // software are the kinds of events that are not hardware's.
-var software = []string{"shared_ownership", "script_error"}
+var software = []string{"shared_ownership", "script_error", "clock_change"}
 
 // events prints the first faults that were injected, then the moments at which hardware failed a deadline or stopped, then those to know about the software.
 func events(b *strings.Builder, d *result.Document) {
@@ -292,7 +292,10 @@ func Event(e result.Event) string {
 	if e.Frame != nil {
 		fmt.Fprintf(&b, " in frame %d", *e.Frame)
 	}
-	if e.WaitedPS > 0 {
+	switch {
+	case e.WaitedPS > 0 && e.Kind == "clock_change":
+		fmt.Fprintf(&b, ": took %v", sim.Time(e.WaitedPS))
+	case e.WaitedPS > 0:
 		fmt.Fprintf(&b, ": waited %v", sim.Time(e.WaitedPS))
 	}
 	switch {

@@ -208,7 +208,11 @@ func (c *collector) collateral(name string, x cpu.Collateral) {
 func (c *collector) memoryPath() {
 	c.sys.Fabric.Settle()
 	d := c.sys.DRAM.Stats()
-	c.fraction("dram.utilization", int64(d.DataClocks), c.sys.DRAM.Clock().Floor(c.measured))
+	if times := c.sys.DRAM.Times(); len(c.scenario.Clocks) > 0 {
+		c.fraction("dram.utilization", int64(times.Data), int64(c.measured))
+	} else {
+		c.fraction("dram.utilization", int64(d.DataClocks), c.sys.DRAM.Clock().Floor(c.measured))
+	}
 	c.fraction("dram.row_hit_rate", int64(d.RowHits), int64(d.Reads+d.Writes))
 	c.count("dram.activates", "count", d.Activates)
 	c.count("dram.refreshes", "count", d.Refresh)
@@ -217,9 +221,9 @@ func (c *collector) memoryPath() {
 		c.count("dram.reads_forwarded", "count", d.Forwarded)
 	}
 	if c.scenario.SoC.DRAM.PowerDown > 0 {
-		clock := c.sys.DRAM.Clock()
-		c.time("dram.power_down.precharged", clock.Cycles(int64(d.PrechargeDown)))
-		c.time("dram.power_down.active", clock.Cycles(int64(d.ActiveDown)))
+		times := c.sys.DRAM.Times()
+		c.time("dram.power_down.precharged", times.PrechargeDown)
+		c.time("dram.power_down.active", times.ActiveDown)
 	}
 	if c.scenario.SoC.Memory.PageColours > 1 {
 		c.count("memory.frames_refused", "pages", c.sys.Memory.RefusedFrames())

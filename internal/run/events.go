@@ -91,6 +91,7 @@ func (c *collector) events() []result.Event {
 		}
 	}
 	c.injected(&m)
+	c.changed(&m)
 	for _, n := range c.check.Notes() {
 		m.add(moment{n.Kind, n.Device, n.Text, noFrame}, n.At, 0, "", "")
 	}

@@ -33,5 +33,12 @@ func (c *collector) injected(m *moments) {
 	}
 }
 
+// changed adds the changes of clocks to the events.
+func (c *collector) changed(m *moments) {
+	for _, x := range c.graph.Changed() {
+		m.add(moment{"clock_change", "kernel", x.What, noFrame}, x.At, x.Took, "", "")
+	}
+}
+
 // underscored is the name of a kind as metrics and events spell it.
 func underscored(k graph.FaultKind) string { return strings.ReplaceAll(string(k), "-", "_") }

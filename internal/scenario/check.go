@@ -57,6 +57,7 @@ func (l *Loaded) check() error {
 	c.checkStages()
 	c.checkTasks()
 	c.checkScript()
+	c.checkClocks()
 	c.checkFaults()
 	for i, text := range l.Scenario.Expect {
 		e, err := ParseExpectation(text)

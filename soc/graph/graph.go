@@ -85,6 +85,7 @@ type Graph struct {
 	tasks    []*task
 	script   *script   // nil for none
 	injector *injector // nil for none
+	changed  []Changed // clocks, since the last reset
 	views    int       // contexts of the rotation engine in use
 	err      error
 
@@ -202,6 +203,7 @@ func (g *Graph) Start() {
 		g.sys.Core.SpawnTask(t.cfg.Name, t.run)
 	}
 	g.startFaults()
+	g.startClocks()
 	g.sys.Core.Spawn("setup", func(t *cpu.Thread) {
 		if err := g.setup(t); err != nil {
 			g.err = err

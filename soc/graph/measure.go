@@ -140,6 +140,7 @@ func (g *Graph) Reset() {
 	g.results, g.captured = Results{}, 0
 	g.alloc.ResetStats()
 	g.resetFaults()
+	g.changed = nil
 	for _, st := range g.stages {
 		st.reset()
 	}
