@@ -124,6 +124,22 @@ func (t *PageTable) Unmap(w TableWriter, va bus.IOVA, size int) error {
 	return nil
 }
 
+// Poison zeroes the descriptors of the page that translates va, whatever its size, by w, and returns where the page begins and its size; ok is false if there is none. It leaves the tables above it alone: it is
+// what a fault in memory does, not a driver. The TLB may still hold the page.
+func (t *PageTable) Poison(w TableWriter, va bus.IOVA) (page bus.IOVA, size int, ok bool) {
+	m, ok := t.find(w, va)
+	if !ok {
+		return 0, 0, false
+	}
+	page = va &^ bus.IOVA(m.size-1)
+	m, _ = t.find(w, page) // the first of its descriptors
+	_, _, copies, _ := t.l.encode(0, m.size)
+	t.zero(w, m.entry, copies)
+	t.tell(w, Change{Kind: PageRemoved, VA: page, Size: m.size})
+	w.Clean(m.entry, copies*t.l.word)
+	return page, m.size, true
+}
+
 // Lookup translates va as the CPU sees the tables. size is that of the page.
 func (t *PageTable) Lookup(w TableWriter, va bus.IOVA) (pa bus.Phys, size int, ok bool) {
 	if !t.l.inRange(uint64(va)) {

@@ -125,6 +125,15 @@ func (m *MMU) flush(ctx uint16, va bus.IOVA, leaf bool) (scanned int) {
 	return scanned
 }
 
+// DropPage drops the entries of the size bytes at va that were walked from a first-level table, in all contexts and preserved or not. No driver can do that on the chip: it is for faults that are injected.
+func (m *MMU) DropPage(root bus.Phys, va bus.IOVA, size int) {
+	for i := range m.tlb {
+		if e := &m.tlb[i]; e.size != 0 && e.root == root && e.va < uint64(va)+uint64(size) && uint64(va) < e.va+e.size {
+			m.drop(e)
+		}
+	}
+}
+
 // FlushAll drops all entries of all contexts but the preserved ones, and sets the victim pointer to the lock base.
 func (m *MMU) FlushAll() {
 	m.victim = m.lock

@@ -93,7 +93,11 @@ func (g *gainReader) frame(now sim.Time, seq int) {
 		return
 	}
 	if g.seq < seq {
-		g.giveUp(now)
+		if g.path.cutShort(seq - 1) {
+			g.end() // nobody wants the rest
+		} else {
+			g.giveUp(now)
+		}
 		g.begin(seq)
 	}
 	g.limit = seq + 1
@@ -135,7 +139,7 @@ func (g *gainReader) Granted(p *bus.Port, done sim.Time) {
 	if g.stale {
 		g.stale = false
 	} else {
-		u, base := &g.raster.units[g.unit], int64(g.seq)*g.path.sensor.frameClocks()
+		u, base := &g.raster.units[g.unit], g.path.base(g.seq)
 		if need := g.path.at(base + u.first); done > need {
 			g.fail(Overflow{At: need, Seq: g.seq, Port: GainTableIn, Waited: i.backlog.waited, Holder: i.backlog.holder})
 		}

@@ -46,6 +46,7 @@ type Pipeline struct {
 	frames  int // frames started: sequence number of the next
 	starts  sim.Event
 	begun   []FrameStart // of the taps, in startFrame
+	glitches
 
 	overflowLog []Overflow
 }
@@ -182,6 +183,7 @@ func (p *Pipeline) Start(at sim.Time) {
 		panic("isp: Start without a port")
 	}
 	p.running, p.origin, p.frames = true, at, 0
+	p.restart()
 	p.streams++
 	p.starts = p.isp.eng.Schedule(at, p.handler, startEvent)
 	if p.gain != nil && p.gain.on {
@@ -234,7 +236,8 @@ func (p *Pipeline) startFrame(now sim.Time) {
 	}
 	seq := p.frames
 	p.frames++
-	p.starts = p.isp.eng.Schedule(p.at(int64(p.frames)*p.sensor.frameClocks()), p.handler, startEvent)
+	p.glitch(seq, now)
+	p.starts = p.isp.eng.Schedule(p.at(p.base(p.frames)), p.handler, startEvent)
 	for k, t := range p.taps {
 		p.begun[k] = t.latch(now, seq)
 	}

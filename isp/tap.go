@@ -20,18 +20,21 @@ type FrameDone struct {
 	Seq         int
 	Start, Done sim.Time
 	Overflowed  bool
+	// Short tells that the sensor did not send all of its lines, and that no data were lost beside those.
+	Short bool
 	// GainError tells that a part of the gain table came too late, as far as it was known when the frame was done.
 	GainError bool
 	Cookie    int
 }
 
-// Stats counts since the last Reset. Every frame that started ends up in one of Captured, Dropped, Skipped and Overflowed, unless the stream was stopped in the middle of it.
+// Stats counts since the last Reset. Every frame that started ends up in one of Captured, Dropped, Skipped, Overflowed and Short, unless the stream was stopped in the middle of it.
 type Stats struct {
 	Frames     uint64 // started by the sensor
 	Captured   uint64 // complete in memory
 	Dropped    uint64 // no buffer was armed at the start, and the tap is the path's stream
 	Skipped    uint64 // no buffer was armed at the start, at another tap: nobody wanted it
 	Overflowed uint64 // frames with lost data
+	Short      uint64 // frames of which the sensor did not send all lines
 	Overflows  uint64 // overflow events: one per lost data unit, and one per frame that was cut short by the next
 }
 
@@ -71,6 +74,8 @@ type frame struct {
 	base       int64 // pixel clock count of the start
 	lastDone   sim.Time
 	overflowed bool
+	sent       int64     // pixel clocks after which the sensor sends no more of it
+	short      bool      // and data are missing by it
 	done       sim.Event // scheduled when the last unit was granted
 	scheduled  bool
 	doneAt     sim.Time
@@ -137,7 +142,7 @@ func (t *Tap) latch(now sim.Time, seq int) FrameStart {
 		t.armed = false
 		e.Cookie = t.nextCookie
 		t.frame = frame{
-			active: true, seq: seq, cookie: t.nextCookie, target: t.nextTarget, start: now, base: int64(seq) * t.path.sensor.frameClocks(), lastDone: now,
+			active: true, seq: seq, cookie: t.nextCookie, target: t.nextTarget, start: now, base: t.path.base(seq), sent: t.path.sent, lastDone: now,
 		}
 		t.open = len(t.writers)
 		for k := range t.writers {
@@ -157,7 +162,7 @@ func (t *Tap) latch(now sim.Time, seq int) FrameStart {
 
 // finishLate ends a frame that is not over at the start of the next. If its last byte reaches memory just now it is complete, else what is left of it is abandoned.
 func (t *Tap) finishLate(now sim.Time) {
-	late := !t.frame.scheduled || t.frame.doneAt > now
+	late := !t.frame.short && (!t.frame.scheduled || t.frame.doneAt > now)
 	if late {
 		port, waited, holder := t.pending(now)
 		t.overflow(now, port, waited, holder)
@@ -184,14 +189,17 @@ func (t *Tap) pending(now sim.Time) (PortID, sim.Time, bus.Master) {
 
 // finish tells that the frame is over.
 func (t *Tap) finish(now sim.Time, overflowed bool) {
-	e := FrameDone{Seq: t.frame.seq, Start: t.frame.start, Done: now, Overflowed: overflowed, Cookie: t.frame.cookie}
+	e := FrameDone{Seq: t.frame.seq, Start: t.frame.start, Done: now, Overflowed: overflowed, Short: t.frame.short && !overflowed, Cookie: t.frame.cookie}
 	if g := t.path.gain; g != nil {
 		e.GainError = g.failed == e.Seq
 	}
 	t.closeFrame()
-	if overflowed {
+	switch {
+	case overflowed:
 		t.stats.Overflowed++
-	} else {
+	case e.Short:
+		t.stats.Short++
+	default:
 		t.stats.Captured++
 	}
 	if t.OnFrameDone != nil {
@@ -223,6 +231,10 @@ func (w *writer) offer(now sim.Time) {
 	t := w.tap
 	for w.line < len(w.raster.lines) {
 		l, u := &w.raster.lines[w.line], &w.raster.units[w.unit]
+		if l.base+u.last > t.frame.sent { // it and all behind it never come
+			t.frame.short = true
+			break
+		}
 		count := t.frame.base + l.base
 		oldest := &w.store[w.head]
 		if first := t.path.at(count + u.first); oldest.done > first {
@@ -246,7 +258,7 @@ func (w *writer) advance() {
 
 // exhausted schedules the end of the frame when the last of the writers has no more units.
 func (t *Tap) exhausted(now sim.Time) {
-	if t.open--; t.open > 0 {
+	if t.open--; t.open > 0 || t.frame.short { // a short frame is over when the next begins
 		return
 	}
 	t.frame.doneAt = max(t.frame.lastDone, t.path.at(t.frame.base+t.end), now)

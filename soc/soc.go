@@ -254,7 +254,7 @@ func New(cfg Config, seed uint64) (*System, error) {
 	if s.Core, err = cpu.New(cfg.CPU, s.Engine, s.Fabric, s.Memory, s.Caches, s.master("cpu"), seed); err != nil {
 		return nil, err
 	}
-	s.Core.SetLineTime(s.DRAM.Clock().Cycles(cfg.DRAM.DataClocks(int(cfg.L1D.Line))))
+	s.setLineTime()
 	s.Core.SetRegisters(l3.NewL4(cfg.L4, cfg.L3))
 	s.mark = s.Engine.Register(markHandler{})
 	return s, nil

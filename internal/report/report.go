@@ -244,18 +244,22 @@ func details(w io.Writer, d *result.Document, o Options) error {
 }
 
 // software are the kinds of events that are not hardware's.
-var software = []string{"shared_ownership", "script_error"}
+var software = []string{"shared_ownership", "script_error", "clock_change"}
 
-// events prints the first moments at which hardware failed a deadline or stopped, then those to know about the software.
+// events prints the first faults that were injected, then the moments at which hardware failed a deadline or stopped, then those to know about the software.
 func events(b *strings.Builder, d *result.Document) {
-	var hard, soft []result.Event
+	var hard, soft, injected []result.Event
 	for _, e := range d.Events {
-		if slices.Contains(software, e.Kind) {
+		switch {
+		case strings.HasPrefix(e.Kind, "injected_"):
+			injected = append(injected, e)
+		case slices.Contains(software, e.Kind):
 			soft = append(soft, e)
-		} else {
+		default:
 			hard = append(hard, e)
 		}
 	}
+	moments(b, "Injected under "+d.Strategy, injected)
 	moments(b, d.Strategy+" was late or stopped", hard)
 	moments(b, "To note under "+d.Strategy, soft)
 }
@@ -288,7 +292,10 @@ func Event(e result.Event) string {
 	if e.Frame != nil {
 		fmt.Fprintf(&b, " in frame %d", *e.Frame)
 	}
-	if e.WaitedPS > 0 {
+	switch {
+	case e.WaitedPS > 0 && e.Kind == "clock_change":
+		fmt.Fprintf(&b, ": took %v", sim.Time(e.WaitedPS))
+	case e.WaitedPS > 0:
 		fmt.Fprintf(&b, ": waited %v", sim.Time(e.WaitedPS))
 	}
 	switch {

@@ -115,8 +115,8 @@ type Violation struct {
 }
 
 // Event is a moment at which hardware failed its deadline or stopped: a port of the camera that overflowed, a display pipeline that ran dry, an IOMMU's fault. Two kinds are software's: two devices
-// that share ownership of a buffer, and a step of a script that failed. Those of one kind that follow each other in one frame of one port are folded; Waited is then the longest, and At, Holder and
-// Address are those of the first.
+// that share ownership of a buffer, and a step of a script that failed. Kinds that begin with injected_ are the scenario's own faults; Waited is then the time until one took effect or was found.
+// Those of one kind that follow each other in one frame of one port are folded; Waited is then the longest, and At, Holder and Address are those of the first.
 type Event struct {
 	Address  string `json:"address,omitempty"` // of a fault
 	AtPS     int64  `json:"at_ps"`

@@ -64,7 +64,7 @@ func (c *collector) frames() uint64 {
 		for _, cam := range cameras {
 			st := cam.Main.Stats()
 			captured += st.Captured
-			dropped += st.Dropped + st.Overflowed
+			dropped += st.Dropped + st.Overflowed + st.Short
 			for _, tap := range []*isp.Tap{cam.Main, cam.Raw, cam.AF, cam.AEWB} {
 				if tap != nil {
 					overflows += tap.Stats().Overflows
@@ -114,7 +114,7 @@ func (c *collector) latency(prefix string, times []sim.Time) {
 func (c *collector) camera(cam graph.Camera) {
 	if cam.Raw != nil {
 		c.add("isp.raw_frames", "frames", cam.Raw.Stats().Captured)
-		c.add("isp.raw_frames_lost", "frames", cam.Raw.Stats().Overflowed)
+		c.add("isp.raw_frames_lost", "frames", cam.Raw.Stats().Overflowed+cam.Raw.Stats().Short)
 	}
 	if cam.AF != nil || cam.AEWB != nil {
 		var n uint64
@@ -218,7 +218,11 @@ func (c *collector) collateral(name string, x cpu.Collateral) {
 func (c *collector) memoryPath() {
 	c.sys.Fabric.Settle()
 	d := c.sys.DRAM.Stats()
-	c.fraction("dram.utilization", int64(d.DataClocks), c.sys.DRAM.Clock().Floor(c.measured))
+	if times := c.sys.DRAM.Times(); len(c.scenario.Clocks) > 0 {
+		c.fraction("dram.utilization", int64(times.Data), int64(c.measured))
+	} else {
+		c.fraction("dram.utilization", int64(d.DataClocks), c.sys.DRAM.Clock().Floor(c.measured))
+	}
 	c.fraction("dram.row_hit_rate", int64(d.RowHits), int64(d.Reads+d.Writes))
 	c.count("dram.activates", "count", d.Activates)
 	c.count("dram.refreshes", "count", d.Refresh)
@@ -227,9 +231,9 @@ func (c *collector) memoryPath() {
 		c.count("dram.reads_forwarded", "count", d.Forwarded)
 	}
 	if c.scenario.SoC.DRAM.PowerDown > 0 {
-		clock := c.sys.DRAM.Clock()
-		c.time("dram.power_down.precharged", clock.Cycles(int64(d.PrechargeDown)))
-		c.time("dram.power_down.active", clock.Cycles(int64(d.ActiveDown)))
+		times := c.sys.DRAM.Times()
+		c.time("dram.power_down.precharged", times.PrechargeDown)
+		c.time("dram.power_down.active", times.ActiveDown)
 	}
 	if c.scenario.SoC.Memory.PageColours > 1 {
 		c.count("memory.frames_refused", "pages", c.sys.Memory.RefusedFrames())
@@ -268,6 +272,7 @@ func (c *collector) devices() {
 		c.count("script.steps", "count", uint64(steps))
 		c.count("script.errors", "count", uint64(len(failed)))
 	}
+	c.faults()
 	st := c.graph.Allocator().Stats()
 	c.count("dmabuf.maps", "count", st.Maps)
 	c.count("dmabuf.unmaps", "count", st.Unmaps)

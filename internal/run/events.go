@@ -97,6 +97,8 @@ func (c *collector) events() []result.Event {
 		}
 		m.add(moment{"starvation", s.Stage, what, noFrame}, s.Since, c.scenario.Run.Warmup+c.measured-s.Since, "", "")
 	}
+	c.injected(&m)
+	c.changed(&m)
 	for _, n := range c.check.Notes() {
 		m.add(moment{n.Kind, n.Device, n.Text, noFrame}, n.At, 0, "", "")
 	}

@@ -169,7 +169,7 @@ func simulateSystem(ctx context.Context, j Job) (*outcome, error) {
 	if s.Run.DMADebug {
 		api.SetDebugger(check)
 	}
-	g, err := graph.New(sys, graph.Config{Buffers: s.Buffers, Stages: s.Stages, Tasks: s.Tasks, Seed: s.Run.Seed, Script: s.Script, ScriptFrom: s.Run.Warmup}, api)
+	g, err := graph.New(sys, graph.Config{Buffers: s.Buffers, Stages: s.Stages, Tasks: s.Tasks, Seed: s.Run.Seed, Script: s.Script, ScriptFrom: s.Run.Warmup, Clocks: s.Clocks, Faults: s.Faults}, api)
 	if err != nil {
 		return nil, err
 	}

@@ -60,6 +60,8 @@ func (l *Loaded) check() error {
 	c.checkHints()
 	c.checkTasks()
 	c.checkScript()
+	c.checkClocks()
+	c.checkFaults()
 	for i, text := range l.Scenario.Expect {
 		e, err := ParseExpectation(text)
 		if err != nil {

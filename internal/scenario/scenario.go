@@ -33,17 +33,19 @@ type Run struct {
 
 // Scenario is a scenario file.
 type Scenario struct {
-	APIVersion  string         `conf:"apiVersion,required" doc:"Version of the language: socsim/v1."`
-	Name        string         `conf:"name,required" doc:"Name of the scenario."`
-	Description string         `conf:"description" doc:"What it shows, in a line."`
-	SoC         soc.Config     `conf:"soc,required,preset=soc" doc:"The chip: a preset's name, or a preset with settings of its own."`
-	Run         Run            `conf:"run" doc:"Duration, warm-up and seed."`
-	Strategy    string         `conf:"strategy" doc:"Flush strategy the scenario is meant for, with its parameters: nvmap(inner=1MiB); @FILE is a rule table, looked for beside the scenario. expect is judged under it."`
-	Buffers     []graph.Buffer `conf:"buffers,map" doc:"Buffer sets by name."`
-	Stages      []graph.Stage  `conf:"stages" doc:"Stages that pass buffers along."`
-	Tasks       []graph.Task   `conf:"tasks" doc:"Tasks beside them."`
-	Script      []graph.Step   `conf:"script" doc:"Steps that one driver thread carries out in order, from the end of the warm-up on; without stages the run ends with them."`
-	Expect      []string       `conf:"expect" doc:"What must hold: METRIC OP VALUE."`
+	APIVersion  string              `conf:"apiVersion,required" doc:"Version of the language: socsim/v1."`
+	Name        string              `conf:"name,required" doc:"Name of the scenario."`
+	Description string              `conf:"description" doc:"What it shows, in a line."`
+	SoC         soc.Config          `conf:"soc,required,preset=soc" doc:"The chip: a preset's name, or a preset with settings of its own."`
+	Run         Run                 `conf:"run" doc:"Duration, warm-up and seed."`
+	Strategy    string              `conf:"strategy" doc:"Flush strategy the scenario is meant for, with its parameters: nvmap(inner=1MiB); @FILE is a rule table, looked for beside the scenario. expect is judged under it."`
+	Buffers     []graph.Buffer      `conf:"buffers,map" doc:"Buffer sets by name."`
+	Stages      []graph.Stage       `conf:"stages" doc:"Stages that pass buffers along."`
+	Tasks       []graph.Task        `conf:"tasks" doc:"Tasks beside them."`
+	Script      []graph.Step        `conf:"script" doc:"Steps that one driver thread carries out in order, from the end of the warm-up on; without stages the run ends with them."`
+	Clocks      []graph.ClockChange `conf:"clocks" doc:"Changes of clocks while it runs."`
+	Faults      []graph.Injection   `conf:"faults" doc:"Faults to inject while it runs."`
+	Expect      []string            `conf:"expect" doc:"What must hold: METRIC OP VALUE."`
 }
 
 // Loaded is a scenario with what is known about its text.

@@ -36,7 +36,11 @@
 // itself. It is no access: a violation is the later hit on the copy. In the caches' own counters it is a read that misses. Left out: prefetches from L2 into L1, the streams that a real prefetcher
 // trains on (distances are fixed), and fills across the end of a page.
 //
-// Left out: instruction fetch, NEON and the preload engine, more than one core, cpuidle states, frequency changes.
+// # Clock
+//
+// The clock may change while work is under way ([Thread.SetClock]): cycles that have begun end at the old one.
+//
+// Left out: instruction fetch, NEON and the preload engine, more than one core, cpuidle states.
 package cpu
 
 import (

@@ -103,6 +103,7 @@ type Core struct {
 	harm     []Collateral
 	stats    Stats
 	cycles   [1024]sim.Time // durations of small cycle counts
+	changes  int            // of the clock
 }
 
 // Stats counts what the core did; all since the last reset.
@@ -155,9 +156,7 @@ func New(cfg Config, eng *sim.Engine, fabric *l3.Fabric, mem *memory.Memory, cac
 	if c.gather, err = cachemodel.NewStoreBuffer(cfg.WriteBuffers, c.lines); err != nil {
 		return nil, fmt.Errorf("cpu: %w", err)
 	}
-	for i := range c.cycles {
-		c.cycles[i] = c.clock.Cycles(int64(i))
-	}
+	c.tabulate()
 	mem.SetAliased(c.kept)
 	mem.SetHolder(c)
 	c.hResume = eng.Register((*resumeHandler)(c))

@@ -4,6 +4,7 @@ import (
 	"socsim/cachemodel"
 	"socsim/sim"
 	"socsim/sim/bus"
+	"socsim/sim/units"
 	"socsim/soc/memory"
 )
 
@@ -184,15 +185,12 @@ func (t *Thread) MaintainAll(handed []*memory.Region) {
 		first = 1
 	}
 	for level := first; level < c.caches.Inner(); level++ {
-		c.bySetWay(level, m.duration(c), handed)
+		c.bySetWay(level, m.SetWay, m.SetWayTime, handed)
 	}
 	c.cat = MaintBarrier
 	t.Barrier()
 	t.Leave(old)
 }
-
-// duration is the time of one operation by set and way.
-func (m *Maintenance) duration(c *Core) sim.Time { return c.duration(int64(m.SetWay)) + m.SetWayTime }
 
 // MaintainAllOuter cleans and invalidates the whole of the outer caches by way, which they do by themselves while the core waits.
 func (t *Thread) MaintainAllOuter(handed []*memory.Region) {
@@ -206,18 +204,19 @@ func (t *Thread) MaintainAllOuter(handed []*memory.Region) {
 	c.charge(c.cfg.Maintenance.OuterCall)
 	c.cat = MaintLine
 	for level := c.caches.Inner(); level < c.caches.Levels(); level++ {
-		c.bySetWay(level, c.cfg.Maintenance.OuterWay, handed)
+		c.bySetWay(level, 0, c.cfg.Maintenance.OuterWay, handed)
 	}
 	c.cat = MaintBarrier
 	t.Barrier()
 	t.Leave(old)
 }
 
-// bySetWay cleans and invalidates a level, slot by slot.
-func (c *Core) bySetWay(level int, slot sim.Time, handed []*memory.Region) {
+// bySetWay cleans and invalidates a level, slot by slot, each in a number of cycles and a time.
+func (c *Core) bySetWay(level int, cycles units.Cycles, more sim.Time, handed []*memory.Region) {
 	for way := range c.caches.Ways(level) {
 		for set := 0; set < c.caches.Sets(level); {
 			c.sync()
+			slot := c.duration(int64(cycles)) + more
 			if n := c.caches.EmptySets(level, set, way); n > 0 {
 				set += c.passSlots(n, slot)
 				continue
@@ -243,11 +242,10 @@ func (c *Core) passSlots(n int, slot sim.Time) int {
 
 // testClean is the ARM926's loop: a turn for each dirty line, and a last one that finds none.
 func (c *Core) testClean(handed []*memory.Region) {
-	slot := c.cfg.Maintenance.duration(c)
 	c.caches.Lines(0, func(l cachemodel.Line) { c.noteDropped(bus.Phys(l.Physical), handed) })
 	for done := false; !done; {
 		c.sync()
-		c.charge(slot)
+		c.charge(c.duration(int64(c.cfg.Maintenance.SetWay)) + c.cfg.Maintenance.SetWayTime)
 		var e cachemodel.Effect
 		e, done = c.caches.TestClean(cachemodel.CleanInvalidate)
 		c.stats.Maintenance.Visited++

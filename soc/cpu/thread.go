@@ -15,13 +15,20 @@ type Thread struct {
 	cat      Category // what its time is charged to while it does not run
 	next     *Thread
 	blocked  bool
-	pending  int      // interrupts raised and not yet handled
-	left     sim.Time // of a task's slice, when it was preempted
+	pending  int // interrupts raised and not yet handled
+	losing   []*LostInterrupt
+	missed   []*LostInterrupt // raised and lost, and not yet found
+	left     sim.Time         // of a task's slice, when it was preempted
 }
 
 // Spawn creates a driver thread; it becomes ready at once. A driver thread's time is the drivers'.
 func (c *Core) Spawn(name string, body func(t *Thread)) *Thread {
 	return c.spawn(name, DriverPriority, Driver, body)
+}
+
+// SpawnWorker creates a kernel thread that shares the core with the tasks, at their priority. Its time is the drivers'.
+func (c *Core) SpawnWorker(name string, body func(t *Thread)) *Thread {
+	return c.spawn(name, TaskPriority, Driver, body)
 }
 
 // SpawnTask creates a task with an account of its own.
@@ -83,6 +90,12 @@ func (t *Thread) Now() sim.Time { return t.core.l }
 
 // Raise makes an interrupt pending. It is called from events.
 func (t *Thread) Raise() {
+	if len(t.losing) > 0 && t.lose() {
+		return
+	}
+	if len(t.missed) > 0 {
+		t.find(false)
+	}
 	t.pending++
 	t.wake()
 }
@@ -147,16 +160,40 @@ func (t *Thread) Enter(cat Category) Category {
 // Leave restores the category.
 func (t *Thread) Leave(old Category) { t.core.cat = old }
 
-// Cycles computes for n core cycles.
-func (t *Thread) Cycles(n int64) { t.Spend(t.core.duration(n)) }
+// Cycles computes for n core cycles. When the clock changes meanwhile, the cycle that has begun ends at the old one, and the rest take place at the new.
+func (t *Thread) Cycles(n int64) {
+	c := t.core
+	clock, changes := c.clock, c.changes
+	whole := c.duration(n)
+	left := t.spend(whole, changes)
+	for left > 0 {
+		begun := clock.Ceil(whole - left)
+		t.Spend(clock.Cycles(begun) - (whole - left))
+		n -= begun
+		if clock, changes = c.clock, c.changes; n == 0 {
+			return
+		}
+		whole = c.duration(n)
+		left = t.spend(whole, changes)
+	}
+}
 
 // Spend computes for d. The thread can be preempted meanwhile.
 func (t *Thread) Spend(d sim.Time) {
+	for left := d; ; {
+		if left = t.spend(left, t.core.changes); left == 0 {
+			return
+		}
+	}
+}
+
+// spend is Spend that ends early when the clock is no longer the one it was after so many changes. It returns what is left.
+func (t *Thread) spend(d sim.Time, changes int) sim.Time {
 	c := t.core
 	for {
 		c.sync()
-		if d == 0 {
-			return
+		if d == 0 || c.changes != changes {
+			return d
 		}
 		to := c.advance(c.l + d)
 		d -= to - c.l

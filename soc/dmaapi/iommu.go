@@ -18,22 +18,23 @@ import (
 //
 // Left out: the instructions between the accesses, runtime power management, and the slab of second-level tables. What the drivers do not do, [iommu.PageTable] does: it loads each descriptor before it stores it, to find what is in the way.
 type Domain struct {
-	device  string
-	core    *cpu.Core
-	mmu     *iommu.MMU
-	entries int
-	format  iommu.Format
-	driver  IOMMUDriver
-	tlb     invalidation
-	table   *iommu.PageTable
-	space   *iommu.Space
-	base    bus.IOVA
-	size    uint64
-	maps    map[bus.IOVA]int  // start and bytes of what is mapped
-	mine    map[bus.IOVA]bool // of it, what Map entered
-	demands []*demand
-	sizes   []int
-	pages   []uint64 // mapped since the last reset, by the index of sizes
+	device   string
+	core     *cpu.Core
+	mmu      *iommu.MMU
+	entries  int
+	format   iommu.Format
+	driver   IOMMUDriver
+	tlb      invalidation
+	table    *iommu.PageTable
+	space    *iommu.Space
+	base     bus.IOVA
+	size     uint64
+	maps     map[bus.IOVA]int  // start and bytes of what is mapped
+	mine     map[bus.IOVA]bool // of it, what Map entered
+	demands  []*demand
+	poisoned map[bus.IOVA]int // pages whose translation Poison took, with their sizes
+	sizes    []int
+	pages    []uint64 // mapped since the last reset, by the index of sizes
 
 	// OnFault, if not nil, is asked by the interrupt handler about a fault that it cannot handle itself, and returns whether the access has a translation now, so that the device can go on. It runs on the
 	// handler's thread and may call Map, LoadTLB and an IOVM's methods.
@@ -117,7 +118,7 @@ func (d *Domain) attach(w *work) {
 // open makes the address space usable, and empty.
 func (d *Domain) open() {
 	d.space = iommu.NewSpace(d.base, d.size, d.driver.Allocation)
-	d.maps, d.mine, d.demands = map[bus.IOVA]int{}, map[bus.IOVA]bool{}, nil
+	d.maps, d.mine, d.demands, d.poisoned = map[bus.IOVA]int{}, map[bus.IOVA]bool{}, nil, nil
 	d.attached = true
 }
 
@@ -308,6 +309,10 @@ func (d *Domain) clearPage(w *work, va bus.IOVA) (int, error) {
 	d.lock(w.t)
 	defer d.unlock(w.t)
 	_, page, ok := d.table.Lookup(w, va)
+	if size, poisoned := d.poisoned[va]; !ok && poisoned { // iommu_unmap finds nothing there, and warns
+		delete(d.poisoned, va)
+		return size, nil
+	}
 	if !ok {
 		return 0, fmt.Errorf("%s: hole at %v", d.device, va)
 	}

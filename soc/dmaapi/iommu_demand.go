@@ -60,7 +60,11 @@ func (d *Domain) populate(t *cpu.Thread, x *demand, va bus.IOVA, pa bus.Phys, pa
 		d.tlb.mapped(w)
 	}
 	t.Settle()
-	x.pages = append(x.pages, va)
+	if _, poisoned := d.poisoned[va]; poisoned {
+		delete(d.poisoned, va) // it was entered before
+	} else {
+		x.pages = append(x.pages, va)
+	}
 	return true
 }
 

@@ -65,6 +65,7 @@ type descriptor struct {
 type Engine struct {
 	dev *sdma.Device
 	cfg sdma.Config
+	irq *cpu.Thread
 
 	timeline *dmabuf.Timeline
 
@@ -77,11 +78,14 @@ type Engine struct {
 // New returns the driver and installs its interrupt handler. The device is connected to memory already.
 func New(core *cpu.Core, dev *sdma.Device) *Engine {
 	e := &Engine{dev: dev, cfg: dev.Config()}
-	irq := core.SpawnIRQ("sdma irq", e.handle)
+	e.irq = core.SpawnIRQ("sdma irq", e.handle)
 	dev.EnableIRQ(line, 1<<channel)
-	dev.OnInterrupt = func(int) { irq.Raise() }
+	dev.OnInterrupt = func(int) { e.irq.Raise() }
 	return e
 }
+
+// IRQ returns the interrupt handler.
+func (e *Engine) IRQ() *cpu.Thread { return e.irq }
 
 // Stats returns the counters.
 func (e *Engine) Stats() Stats { return e.stats }

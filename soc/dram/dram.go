@@ -10,7 +10,9 @@
 //
 // A Controller with the scheduler fixed is one server with a constant service time, with ideal a constant latency without limit: yardsticks without banks, rows or commands.
 //
-// Left out: self-refresh and its exit, per-bank refresh, refreshes postponed or pulled in, ranks and bank groups, and the energy of what is counted.
+// The clock may change ([Controller.SetClock]), in self-refresh whose entry and exit are the caller's time.
+//
+// Left out: self-refresh for other reasons, per-bank refresh, refreshes postponed or pulled in, ranks and bank groups, and the energy of what is counted.
 package dram
 
 import (
@@ -99,6 +101,13 @@ type Controller struct {
 	lookAhead int
 	stats     Stats
 
+	// What New was told, and of the clocks before this one since the last reset: the times, and the counters at the last change.
+	cfg    Config
+	origin bus.Phys
+	size   int64
+	past   Times
+	before Stats
+
 	// The command bus. Reads and writes: those of the last transactions, in the order of their clocks; and bit n of recent, for less than 64, is one n clocks before casFree. every has a bit each
 	// burst. Other commands: taken[clk % slots] is clk if one has that clock.
 	recent, every uint64
@@ -120,6 +129,7 @@ func New(cfg Config, base bus.Phys, size int64) (*Controller, error) {
 		return nil, err
 	}
 	c := newChannel(cfg, base, size, 0)
+	c.cfg, c.origin, c.size = cfg, base, size
 	if cfg.channels() > 1 && cfg.Scheduler.Banked() {
 		c.other = true
 		for i := range cfg.channels() {
@@ -186,6 +196,7 @@ func (c *Controller) Stats() Stats {
 // ResetStats zeroes the counters.
 func (c *Controller) ResetStats() {
 	c.stats = Stats{}
+	c.past, c.before = Times{}, Stats{}
 	for _, ch := range c.channels {
 		ch.stats = Stats{}
 	}

@@ -101,6 +101,9 @@ func NewRenderer(core *cpu.Core, g *soc.Graphics) *Renderer {
 	return r
 }
 
+// IRQ returns the interrupt handler.
+func (r *Renderer) IRQ() *cpu.Thread { return r.irq }
+
 func surface(at *dmabuf.Attachment, s Surface) gpu.Surface {
 	return gpu.Surface{
 		Addr: bus.IOVA(at.Addr), Width: s.Width, Height: s.Height, BytesPerPixel: s.BytesPerPixel, Stride: s.Stride,
@@ -126,10 +129,10 @@ func NewFlipper(core *cpu.Core, s *soc.Screen, p display.Pipeline) *Flipper {
 		f.wait.WakeAll()
 	})
 	s.OnVsync[p] = func(v display.Vsync) {
-		if v.New {
-			if f.OnFlip != nil {
-				f.OnFlip(v)
-			}
+		if v.New && f.OnFlip != nil {
+			f.OnFlip(v)
+		}
+		if v.New || f.irq.Missed() { // vsync interrupts are on while somebody waits for one
 			f.irq.Raise()
 		}
 	}
@@ -151,6 +154,9 @@ func (f *Flipper) Flip(t *cpu.Thread, at *dmabuf.Attachment, picture display.Fra
 		}
 	})
 }
+
+// IRQ returns the interrupt handler.
+func (f *Flipper) IRQ() *cpu.Thread { return f.irq }
 
 // Start starts the panel's refresh.
 func (f *Flipper) Start(at sim.Time) { f.screen.Start(at) }

@@ -124,7 +124,7 @@ func (c *capture) open() {
 	}
 	c.tap.OnFrameDone = func(e isp.FrameDone) {
 		c.raise(interrupt{c, nil, &e})
-		if e.Overflowed {
+		if e.Overflowed || e.Short {
 			return
 		}
 		if st.out == nil || s == st.out {
@@ -214,13 +214,16 @@ func (st *stage) cameraInterrupt(t *cpu.Thread) {
 		}
 		e.arm(t)
 	default:
-		e.queue.BufferDone(t, v4l2.Frame{Index: e.done.Cookie, Seq: e.done.Seq, Start: e.done.Start})
+		if e.done.Short {
+			e.errored()
+		}
+		e.queue.BufferDone(t, v4l2.Frame{Index: e.done.Cookie, Seq: e.done.Seq, Start: e.done.Start, Error: e.done.Short})
 	}
 }
 
 // run takes finished frames out of the queue and passes them on.
 func (c *capture) run(t *cpu.Thread) {
-	for n := 0; ; n++ {
+	for n := 0; ; {
 		v, err := c.queue.DQBUF(t)
 		for errors.Is(err, v4l2.ErrStreamOff) {
 			c.waitForStream(t)
@@ -233,7 +236,12 @@ func (c *capture) run(t *cpu.Thread) {
 		if !c.unmap(t, v.Index) {
 			return
 		}
+		if v.Error { // nobody wants it: it is queued again
+			c.qbuf(t, v.Index)
+			continue
+		}
 		c.set.dispatch(t, &frame{set: c.set, index: v.Index, seq: n, origin: v.Start})
+		n++
 	}
 }
 

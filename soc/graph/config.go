@@ -342,6 +342,10 @@ type Config struct {
 	// Script is what a driver does beside the stages, from a time on. Without stages the application ends with it.
 	Script     []Step
 	ScriptFrom sim.Time
+	// Clocks change while it runs.
+	Clocks []ClockChange
+	// Faults are injected while it runs.
+	Faults []Injection
 }
 
 // Image describes one buffer's image to an ISP.

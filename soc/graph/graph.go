@@ -47,6 +47,7 @@ type stage struct {
 	importer dmabuf.Importer
 	domain   *dmaapi.Domain
 	faults   []Fault
+	late     []lateness                 // injected, and still to come
 	from, to map[int]*dmabuf.Attachment // by buffer index, of input and output
 
 	reading, writing *walk // of a CPU stage's accesses, nil for what goes over its part in order
@@ -87,17 +88,19 @@ func (st *stage) unit() *stage {
 
 // Graph is an application at run time.
 type Graph struct {
-	sys    *soc.System
-	api    *dmaapi.API
-	alloc  *dmabuf.Allocator
-	cfg    Config
-	sets   []*set
-	stages []*stage
-	byName map[string]*set
-	tasks  []*task
-	script *script // nil for none
-	views  int     // contexts of the rotation engine in use
-	err    error
+	sys      *soc.System
+	api      *dmaapi.API
+	alloc    *dmabuf.Allocator
+	cfg      Config
+	sets     []*set
+	stages   []*stage
+	byName   map[string]*set
+	tasks    []*task
+	script   *script   // nil for none
+	injector *injector // nil for none
+	changed  []Changed // clocks, since the last reset
+	views    int       // contexts of the rotation engine in use
+	err      error
 
 	results  Results
 	captured int // since the last reset
@@ -213,6 +216,8 @@ func (g *Graph) Start() {
 	for _, t := range g.tasks {
 		g.sys.Core.SpawnTask(t.cfg.Name, t.run)
 	}
+	g.startFaults()
+	g.startClocks()
 	g.sys.Core.Spawn("setup", func(t *cpu.Thread) {
 		if err := g.setup(t); err != nil {
 			g.err = err

@@ -158,6 +158,8 @@ func (st *stage) mmu() *iommu.MMU {
 func (g *Graph) Reset() {
 	g.results, g.captured = Results{}, 0
 	g.alloc.ResetStats()
+	g.resetFaults()
+	g.changed = nil
 	for _, st := range g.stages {
 		st.reset()
 	}

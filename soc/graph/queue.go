@@ -73,6 +73,7 @@ func (st *stage) next(t *cpu.Thread) *frame {
 	f := st.inbox[0]
 	st.inbox = append(st.inbox[:0], st.inbox[1:]...)
 	st.await(t)
+	st.delay(t, f)
 	return f
 }
 

@@ -116,6 +116,7 @@ func (st *stage) faulting() *stage {
 // fault is what the driver of the device does about a fault that the IOMMU's driver passes on: it maps what is mapped on demand.
 func (st *stage) fault(t *cpu.Thread, f iommu.FaultRecord) bool {
 	handled := st.faulting().domain.Populate(t, f.VA)
+	st.g.faultTaken(st.faulting(), f, handled)
 	if len(st.faults) < maxFaults {
 		st.faults = append(st.faults, Fault{f, handled})
 	}

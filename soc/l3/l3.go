@@ -149,6 +149,7 @@ type Fabric struct {
 	groups []group
 	next   sim.Time  // lower bound of the next decision
 	clock  sim.Clock // of the DRAM
+	origin sim.Time  // of its clock 0
 	wires  sim.Clock // of the interconnect
 
 	dram *dram.Controller
@@ -248,7 +249,7 @@ func (f *Fabric) ResetStats() {
 }
 
 // Settle brings the DRAM's counters of refreshes and power-down up to the engine's time.
-func (f *Fabric) Settle() { f.dram.Settle(f.clock.Floor(f.eng.Now())) }
+func (f *Fabric) Settle() { f.dram.Settle(f.clock.Floor(max(0, f.eng.Now()-f.origin))) }
 
 // Grants returns the number of bursts served since the start.
 func (f *Fabric) Grants() uint64 { return f.grants }
@@ -413,8 +414,8 @@ func (f *Fabric) grant(i int, now sim.Time) {
 	p := &f.ports[i]
 	n := p.Burst()
 	write := p.Kind.IsWrite()
-	_, endClk := f.dram.Serve(f.clock.Ceil(now), p.Addr, n, write)
-	end := f.clock.Cycles(endClk)
+	_, endClk := f.dram.Serve(f.clock.Ceil(now-f.origin), p.Addr, n, write)
+	end := f.origin + f.clock.Cycles(endClk)
 	f.ends[f.slot] = end
 	f.slot++
 	if f.slot == f.room {

@@ -312,6 +312,12 @@ func (m *Memory) LoadWord(pa bus.Phys) uint32 {
 	return t.memory[pa%PageBytes/4]
 }
 
+// CorruptWord sets a word of a page table in memory and as the CPU sees it, without anybody's having stored it: what is left of a fault in the memory or of a stray write.
+func (m *Memory) CorruptWord(pa bus.Phys, v uint32) {
+	t := m.table(pa)
+	t.current[pa%PageBytes/4], t.memory[pa%PageBytes/4] = v, v
+}
+
 func (m *Memory) writeBackWords(pa bus.Phys) {
 	t := m.table(pa)
 	first := int(pa%PageBytes) &^ (m.cfg.LineBytes - 1) / 4

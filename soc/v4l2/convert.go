@@ -39,6 +39,9 @@ func NewConverter(core *cpu.Core, name string, path *isp.Memory) *Converter {
 	return c
 }
 
+// IRQ returns the interrupt handler.
+func (c *Converter) IRQ() *cpu.Thread { return c.irq }
+
 // Submit converts the source into the destination once their fences allow it, and returns the job's fence with a reference for the caller.
 func (c *Converter) Submit(t *cpu.Thread, from, to *dmabuf.Attachment) *dmabuf.Fence {
 	if c.line == nil {
