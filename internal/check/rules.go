@@ -172,12 +172,16 @@ func parseTolerance(base rule, text string) (*tolerance, error) {
 	if len(number) > 40 {
 		return t, fmt.Errorf("%q: the amount is too long", text)
 	}
+	share, relative := strings.CutSuffix(number, "%")
+	if t.relative = relative; relative {
+		number = share
+	}
 	t.amount, t.unit = scenario.ParseValue(number)
-	if t.amount == nil || t.amount.Sign() < 0 {
+	if t.amount == nil || t.amount.Sign() < 0 || relative && t.unit != "" {
 		return t, fmt.Errorf("%q: %q is no amount; expected a percentage, a number, a duration or a size, such as +2%%, ±0.01, 40us or 4KiB, or better", text, amount)
 	}
-	if t.unit == "fraction" {
-		t.relative, t.unit = true, ""
+	if relative {
+		t.amount = mul(t.amount, big.NewRat(1, 100))
 	}
 	return t, nil
 }

@@ -23,7 +23,7 @@ const (
 	Same       = "same"
 )
 
-// Effects are what a strategy is judged by; a move of less than a two-hundredth does not count.
+// effects are what a strategy is judged by.
 var effects = []string{
 	"overhead.time_per_frame", "task.*.slowdown", "latency.capture_to_display.p95", "frames.captured", "frames.dropped", "frames.displayed", "isp.overflows", "display.underflows",
 }
@@ -31,8 +31,11 @@ var effects = []string{
 // substitutes stand in, the first that is there, where a scenario captures no frames and so has no overhead.
 var substitutes = []string{"maintenance.time", "cpu.busy"}
 
-// leastMove is the least move that counts, in tenths of a percent.
-const leastMove = 5
+// The least move that counts: in tenths of a percent, and of a time in nanoseconds too.
+const (
+	leastMove = 5
+	leastTime = 10_000
+)
 
 // Trial is a proposed change of strategy, judged over many scenarios.
 type Trial struct {
@@ -160,7 +163,7 @@ func (i *TrialItem) moves(was, now *Baseline) {
 		if !slices.ContainsFunc(judged, func(p string) bool { return matches(p, m) }) {
 			continue
 		}
-		if d := compareMetric(m, was, now); d != nil && abs(permille(d)) >= leastMove {
+		if d := compareMetric(m, was, now); d != nil && counts(d) {
 			d.Causes = Explain(was, now, m, maxCauses)
 			i.Moves = append(i.Moves, d)
 		}
@@ -168,6 +171,14 @@ func (i *TrialItem) moves(was, now *Baseline) {
 	slices.SortStableFunc(i.Moves, func(a, b *Difference) int {
 		return cmp.Or(cmp.Compare(gravity(a), gravity(b)), cmp.Compare(rank(a.Metric), rank(b.Metric)))
 	})
+}
+
+// counts reports whether a move is large enough to be held for or against a strategy.
+func counts(d *Difference) bool {
+	if d.Unit == "ns" && d.Kind == KindChanged && abs(roundRat(rat(d.Change()))) < leastTime {
+		return false
+	}
+	return abs(permille(d)) >= leastMove
 }
 
 func (i *TrialItem) verdict() string {

@@ -131,7 +131,7 @@ func TrialTable(w io.Writer, t *check.Trial, quiet bool) error {
 		}
 		for _, d := range i.Moves {
 			fmt.Fprintf(b, "  %-7s  %s\n", word(d), line(d))
-			if why := because(d); why != "" {
+			if why := because(d); why != "" && d.Causes[0].Percent != nil {
 				fmt.Fprintf(b, "           %s\n", why)
 			}
 		}

@@ -101,8 +101,8 @@ func because(d *check.Difference) string {
 	var parts []string
 	for _, c := range d.Causes {
 		text := fmt.Sprintf("%s %s -> %s", c.Metric, optional(c.Was, c.Unit), optional(c.Now, c.Unit))
-		if c.Each {
-			text += " each"
+		if c.Each != "" {
+			text += ", each " + c.Each
 		}
 		if c.Percent != nil {
 			text += fmt.Sprintf(" (%d%%)", *c.Percent)
