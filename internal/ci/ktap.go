@@ -24,10 +24,10 @@ func ktap(w io.Writer, suites []suite, notes []string) error {
 		fmt.Fprintf(b, "  KTAP version 1\n  1..%d\n", len(s.cases))
 		for k, c := range s.cases {
 			if c.status != check.Passed && !c.skipped {
-				diagnostics(b, "  ", c.message)
-				if c.detail != c.message {
-					diagnostics(b, "  ", c.detail)
+				if !strings.HasPrefix(c.detail, c.message) {
+					diagnostics(b, "  ", c.message)
 				}
+				diagnostics(b, "  ", c.detail)
 			}
 			fmt.Fprintf(b, "  %s %d %s%s\n", outcome(c.status == check.Passed || c.skipped), k+1, description(c.name), directive(c))
 		}

@@ -142,7 +142,8 @@ func trialSuites(t *check.Trial) []suite {
 		}
 		c := testcase{name: "coherent as under " + t.Base, status: check.Passed, file: i.File, line: 1}
 		if len(i.Appears) > 0 {
-			c.status, c.message, c.detail = check.Failed, "becomes incoherent: "+i.Appears[0], strings.Join(i.Appears, "\n")
+			c.status, c.message = check.Failed, "becomes incoherent: "+i.Appears[0]
+			c.detail = strings.Join(append([]string{c.message}, i.Appears[1:]...), "\n")
 		}
 		s.cases = append(s.cases, c)
 		for _, j := range i.Broken {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"socsim/internal/check"
 	"socsim/internal/result"
@@ -26,9 +27,9 @@ func Table(w io.Writer, r *check.Report, quiet bool) error {
 		if i.Status == check.Failed {
 			label = "FAIL"
 		}
-		fmt.Fprintf(b, "%-10s %-*s  %s\n", label, width, i.Name(), summary(i))
+		fmt.Fprintln(b, strings.TrimRight(fmt.Sprintf("%-10s %-*s  %s", label, width, i.Name(), summary(i)), " "))
 		if i.Err != nil {
-			fmt.Fprintf(b, "  %s\n", i.Error)
+			fmt.Fprintf(b, "  %s\n", strings.ReplaceAll(i.Error, "\n", "\n  "))
 		}
 		for _, l := range failures(i) {
 			fmt.Fprintf(b, "  %s\n", l)
@@ -114,7 +115,7 @@ func TrialTable(w io.Writer, t *check.Trial, quiet bool) error {
 			name = i.File
 		}
 		if i.Error != "" {
-			verdict = string(i.Status) + ": " + i.Error
+			verdict = string(i.Status) + ": " + strings.ReplaceAll(i.Error, "\n", "\n  ")
 		}
 		if i.Status == check.Failed {
 			verdict += " (FAIL)"
