@@ -31,7 +31,7 @@ run: build ## compare the flush strategies on a camera preview
 .PHONY: test
 test: lint ## everything CI checks
 	$(GO) build ./...
-	@$(MAKE) --no-print-directory scenarios
+	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory fuzz
 	$(GO) test -timeout 25m ./...
 
@@ -50,13 +50,13 @@ fmt: tools ## format the Go code
 tools: ## fetch the Go tools
 	@$(GO) mod download -modfile=tools/go.mod
 
-.PHONY: scenarios
-scenarios: build ## run each scenario of the library and judge its expectations
-	@for file in scenarios/*.yaml; do \
-		name=$$(basename "$$file" .yaml); \
-		echo "bin/socsim run $$name"; \
-		bin/socsim run "$$name"; \
-	done
+.PHONY: check
+check: build ## judge the library by its expectations and baselines (after a wanted change: make baselines)
+	@bin/socsim check scenarios
+
+.PHONY: baselines
+baselines: build ## rewrite the library's baselines; review the difference
+	@bin/socsim check scenarios --update --prune
 
 .PHONY: fuzz
 fuzz: ## fuzz each native fuzz target, FUZZRUNS executions (for longer: make fuzz FUZZRUNS=1000000x)

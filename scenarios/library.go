@@ -1,4 +1,4 @@
-// Package scenarios is the library of scenarios and of rule tables for flush strategies, embedded in the binary.
+// Package scenarios is the library of scenarios, of what they are known to measure, and of rule tables for flush strategies, embedded in the binary.
 package scenarios
 
 import (
@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-//go:embed *.yaml strategies/*.yaml
+//go:embed *.yaml strategies/*.yaml baselines
 var files embed.FS
 
 // Names lists the scenarios of the library, sorted.
@@ -22,6 +22,12 @@ func Strategies() []string { return names("strategies") }
 
 // ReadStrategy returns a rule table of the library.
 func ReadStrategy(name string) ([]byte, bool) { return read("strategies", name) }
+
+// ReadBaseline returns a baseline of the library by the name of its file.
+func ReadBaseline(file string) ([]byte, bool) {
+	data, err := files.ReadFile("baselines/" + file)
+	return data, err == nil
+}
 
 func names(dir string) []string {
 	entries, err := files.ReadDir(dir)

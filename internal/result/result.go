@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 )
 
 // Schema names the document's format.
@@ -90,9 +91,11 @@ func (n *Number) UnmarshalJSON(b []byte) error {
 	*n = Number{}
 	whole, frac, _ := bytes.Cut(b, []byte("."))
 	n.Digits = len(frac)
-	if _, err := fmt.Sscanf(string(whole)+string(frac), "%d", &n.Int); err != nil {
-		return fmt.Errorf("number %q: %w", s, err)
+	i, err := strconv.ParseInt(string(whole)+string(frac), 10, 64)
+	if err != nil {
+		return fmt.Errorf("number %q: want a decimal without an exponent, of 18 digits at most", s)
 	}
+	n.Int = i
 	return nil
 }
 

@@ -59,3 +59,12 @@ func TestNumbersReadBack(t *testing.T) {
 		t.Error("a string was read as a number")
 	}
 }
+
+func TestANumberThatCannotBeKeptExactlyIsRefused(t *testing.T) {
+	for _, text := range []string{"1e9", "12345678901234567890", `"5"`, "null", "-", "1.5e3"} {
+		var n Number
+		if err := n.UnmarshalJSON([]byte(text)); err == nil {
+			t.Errorf("%s reads as %v", text, n)
+		}
+	}
+}

@@ -42,9 +42,15 @@ type Progress func(done, total int, name string)
 // Run carries out the jobs on up to workers goroutines and returns their documents in the order of the jobs. For every scenario the ideal of coherent caches is simulated too, once, as the
 // baseline of overhead and slowdown. If ctx is cancelled or a job fails, the documents finished so far are returned with the error; the others are nil.
 func Run(ctx context.Context, jobs []Job, workers int, progress Progress) ([]*result.Document, error) {
+	docs, errs := Each(ctx, jobs, workers, progress)
+	return docs, errors.Join(dedupe(errs)...)
+}
+
+// Each is Run with an error for each job. A job whose baseline failed has a document without the comparison, and the baseline's error.
+func Each(ctx context.Context, jobs []Job, workers int, progress Progress) ([]*result.Document, []error) {
 	ideal, err := flush.ByName("ideal-coherent")
 	if err != nil {
-		return nil, err
+		panic(fmt.Sprintf("run: no baseline: %v", err))
 	}
 	all := append([]Job(nil), jobs...)
 	baseline := map[*scenario.Loaded]int{}
@@ -112,7 +118,12 @@ func Run(ctx context.Context, jobs []Job, workers int, progress Progress) ([]*re
 			docs[i].Expect = append(docs[i].Expect, e.Judge(docs[i]))
 		}
 	}
-	return docs, errors.Join(dedupe(errs)...)
+	for i, j := range jobs {
+		if errs[i] == nil {
+			errs[i] = errs[baseline[j.Scenario]]
+		}
+	}
+	return docs, errs[:len(jobs)]
 }
 
 // dedupe drops repeated errors: a cancelled context fails all jobs with one cause, and a scenario that cannot run fails under every strategy.
