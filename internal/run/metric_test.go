@@ -1,0 +1,46 @@
+package run
+
+import (
+	"testing"
+
+	"socsim/internal/metric"
+	"socsim/internal/metric/metrictest"
+	"socsim/internal/result"
+	"socsim/scenarios"
+)
+
+// noneEmits lists the metrics of runs that the documents below do not have, with the reason.
+var noneEmits = map[string]string{
+	"iommu.DEVICE.walk_cache_hits": "of the format smmu, which no shipped chip has",
+}
+
+// developed is a camera that writes raw frames alone, with statistics and a lens-shading table, and a stage from memory to memory.
+const developed = `
+apiVersion: socsim/v1
+name: developed
+soc: omap3430
+run: {duration: 300ms, warmup: 200ms}
+buffers:
+  raw: {count: 3, size: 864x656, format: raw10, exporter: vb2-sg}
+  preview: {count: 3, size: 864x656, format: uyvy}
+stages:
+  - {name: camera, device: isp, sensor: et8ek8-864x656, raw: {output: raw}, statistics: {af: 2KiB, awb: 8KiB, lsc: 4KiB}}
+  - {name: develop, device: isp, shares: camera, input: raw, output: preview}
+  - {name: look, device: cpu, input: preview, read: {fraction: 1%}}
+`
+
+func TestEveryMetricIsInTheRegistryWithItsUnit(t *testing.T) {
+	var docs []*result.Document
+	for _, name := range scenarios.Names() {
+		docs = append(docs, under(t, load(t, name, "run.duration=300ms"), "whole", "optimal")...)
+	}
+	docs = append(docs, under(t, written(t, developed), "range")...)
+	for _, sets := range [][]string{
+		{"soc.dram.scheduler=frfcfs", "soc.dram.power_down=200ns"},
+		{"stages.camera.mapping=on-fault", "soc.cpu.speculation=2000cycles"},
+		{"soc.memory.page_colours=4", "buffers.preview.exporter=system-heap"},
+	} {
+		docs = append(docs, under(t, load(t, "camera-preview", append(sets, "run.duration=100ms")...), "range")...)
+	}
+	metrictest.Agrees(t, metric.Run, noneEmits, docs...)
+}
