@@ -176,7 +176,7 @@ func violations(n int64) string {
 	if n == 1 {
 		return "1 violation"
 	}
-	return fmt.Sprintf("%d violations", n)
+	return group(n) + " violations"
 }
 
 // kinds lists the kinds of violations of a document, in brackets.
@@ -184,7 +184,7 @@ func kinds(d *result.Document) string {
 	var list []string
 	for _, k := range []string{"stale_device_reads", "stale_cpu_reads", "lost_device_data", "lost_cpu_data", "alias_errors", "others"} {
 		if n := d.Metrics["coherency."+k].Value.Int; n > 0 {
-			list = append(list, fmt.Sprintf("%s %d", strings.ReplaceAll(k, "_", " "), n))
+			list = append(list, fmt.Sprintf("%s %s", group(n), strings.ReplaceAll(k, "_", " ")))
 		}
 	}
 	if list == nil {
@@ -247,6 +247,9 @@ func duration(ps int64) string {
 	if ps < 0 {
 		sign, ps = "-", -ps
 	}
+	if ps < 500 {
+		return "0" // or what rounds to it
+	}
 	for _, u := range []struct {
 		unit   sim.Time
 		name   string
@@ -302,7 +305,19 @@ func Value(n *result.Number, unit string) string {
 	case "bytes":
 		return size(n.Int)
 	}
-	return n.String()
+	if n.Digits > 0 {
+		return n.String()
+	}
+	return group(n.Int)
+}
+
+// group prints an integer in groups of three digits.
+func group(n int64) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + " " + s[i:]
+	}
+	return s
 }
 
 // size prints bytes in a readable binary unit.

@@ -206,13 +206,11 @@ func (p *comparePrinter) breakdown(title string, b *compare.Breakdown) {
 }
 
 func plus(ps int64) string {
-	switch {
-	case ps == 0:
-		return "0"
-	case ps > 0:
-		return "+" + compare.Duration(ps)
+	text := compare.Duration(ps)
+	if ps > 0 && text != "0" {
+		return "+" + text
 	}
-	return compare.Duration(ps)
+	return text
 }
 
 func (p *comparePrinter) table(head table.Row) table.Writer {

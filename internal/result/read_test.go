@@ -29,12 +29,12 @@ func TestDocumentsReadBackAsTheyWerePrinted(t *testing.T) {
 
 func TestWhatIsNoDocumentIsRefused(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                        "empty",
-		"[]":                      "no document",
-		"{":                       "not JSON, at byte 1",
-		`{"schema": "other/v1"}`:  `its schema is "other/v1"`,
-		`[null]`:                  "item 0 is not a result document",
-		`{"seed": "many"}`:        "not a result document",
+		"":                         "empty",
+		"[]":                       "no document",
+		"{":                        "not JSON, at byte 1",
+		`{"schema": "other/v1"}`:   `its schema is "other/v1"`,
+		`[null]`:                   "item 0 is not a result document",
+		`{"seed": "many"}`:         "not a result document",
 		`[{"schema":""}] trailing`: "not JSON",
 	} {
 		if _, err := Parse([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
