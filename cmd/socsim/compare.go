@@ -175,9 +175,6 @@ func (f *compareFlags) inputs(args []string, seed *uint64) (a, b *input, err err
 	case len(strategies) == 0:
 		strategies = []string{"", ""}
 	}
-	if single && strategies[0] == strategies[1] && len(f.setsA)+len(f.setsB) == 0 {
-		return nil, nil, fmt.Errorf("compare %s with what? Name a second document or scenario, or say --strategy A,B, --set-a or --set-b", args[0])
-	}
 	var errA, errB error
 	a, errA = f.input(args[0], strategies[0], f.setsA, "--set-a", seed)
 	b, errB = f.input(args[1], strategies[1], f.setsB, "--set-b", seed)
@@ -186,6 +183,9 @@ func (f *compareFlags) inputs(args []string, seed *uint64) (a, b *input, err err
 	}
 	if err := errors.Join(errA, errB); err != nil {
 		return nil, nil, err
+	}
+	if single && strategies[0] == strategies[1] && len(f.setsA)+len(f.setsB) == 0 {
+		return nil, nil, fmt.Errorf("compare %s with what? Name a second document or scenario, or say --strategy A,B, --set-a or --set-b", args[0])
 	}
 	if a.scenario == nil && b.scenario == nil && (len(f.sets) > 0 || seed != nil) {
 		return nil, nil, errors.New("--set and --seed are for scenarios; these are documents, whose runs are over")

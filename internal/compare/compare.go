@@ -26,11 +26,11 @@ const Schema = "socsim.compare/v1"
 
 // Side is one of the two runs.
 type Side struct {
-	Name     string           `json:"name"` // what the comparison calls it
 	Document *result.Document `json:"-"`
 
 	ConfigSHA256 string `json:"config_sha256"`
 	Frames       int64  `json:"frames"` // captured; 0 if the run has none
+	Name         string `json:"name"`   // what the comparison calls it
 	Scenario     string `json:"scenario"`
 	Seed         uint64 `json:"seed"`
 	SimulatedPS  int64  `json:"simulated_ps"`
@@ -56,15 +56,13 @@ const (
 
 // Change is a metric that is not the same in both runs.
 type Change struct {
-	A       *result.Number `json:"a"` // nil where the run has no such metric
-	B       *result.Number `json:"b"`
-	Metric  string         `json:"metric"`
-	Unit    string         `json:"unit"`
-	Verdict Verdict        `json:"verdict,omitempty"` // of b
-	// Relative is the difference over the larger of the two.
-	Relative result.Number `json:"relative"`
-	// Major tells what a table shows that does not show everything.
-	Major bool `json:"major"`
+	A        *result.Number `json:"a"` // nil where the run has no such metric
+	B        *result.Number `json:"b"`
+	Major    bool           `json:"major"` // what a table shows that does not show everything
+	Metric   string         `json:"metric"`
+	Relative result.Number  `json:"relative"` // the difference over the larger of the two
+	Unit     string         `json:"unit"`
+	Verdict  Verdict        `json:"verdict,omitempty"` // of b
 }
 
 // Part is what one cause took, in picoseconds. The parts a frame are cut so that they add up to the whole a frame.
@@ -84,24 +82,24 @@ func (p Part) DifferencePerFrame() int64 { return p.BPerFrame - p.APerFrame }
 
 // Breakdown is where a time went: its busy parts, the largest difference first; the idle one; and both together. Busy and Total have no cause.
 type Breakdown struct {
-	Parts []Part `json:"parts"`
 	Busy  Part   `json:"busy"`
 	Idle  Part   `json:"idle"`
+	Parts []Part `json:"parts"`
 	Total Part   `json:"total"`
 }
 
-// Comparison is what two runs differ in.
+// Comparison is what two runs differ in. The fields stand in the order of their keys.
 type Comparison struct {
-	Schema     string     `json:"schema"`
 	A          Side       `json:"a"`
 	B          Side       `json:"b"`
-	Notes      []string   `json:"notes"`    // what to know before believing it
-	Settings   []Setting  `json:"settings"` // nil where they are not known
-	Identical  bool       `json:"identical"`
+	Bus        *Breakdown `json:"bus_time"` // nil where a document has none
 	Changes    []Change   `json:"changes"`
-	CPU        *Breakdown `json:"cpu_time"` // nil where a document has none
-	Bus        *Breakdown `json:"bus_time"`
 	Conclusion []string   `json:"conclusion"` // sentences
+	CPU        *Breakdown `json:"cpu_time"`
+	Identical  bool       `json:"identical"`
+	Notes      []string   `json:"notes"` // what to know before believing it
+	Schema     string     `json:"schema"`
+	Settings   []Setting  `json:"settings"` // nil where they are not known
 }
 
 // Documents compares two runs. Names may be empty: the sides are then called by what tells them apart. Settings are those that differ, nil if they are not known.
