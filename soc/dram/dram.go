@@ -88,8 +88,9 @@ type Controller struct {
 	burstShift uint // log2 of its clocks
 	rtpMore    int64
 
-	// What the data bus's time goes to, and what explains it: the ends of the last refresh and of the last wake-up, how late the last request's data was, and the cause of the data of the next.
+	// What explains the data bus's time: the ends of the last refresh and of the last wake-up, how late the last request's data was, and the cause of the data of the next.
 	refreshed, awake, behind int64
+	held                     int64 // the later of the two
 	tag                      BusCause
 
 	other    bool // not one channel of banks
@@ -140,7 +141,7 @@ func newChannel(cfg Config, base bus.Phys, size int64, index int) *Controller {
 	if cfg.Scheduler == FirstReady {
 		return newPosted(cfg, base, size, index)
 	}
-	c := &Controller{clock: clock, lookAhead: cfg.LookAhead, index: index, refreshed: longAgo, awake: longAgo, tag: FirstTag}
+	c := &Controller{clock: clock, lookAhead: cfg.LookAhead, index: index, refreshed: longAgo, awake: longAgo, held: longAgo, tag: FirstTag, bus: busTime{last: FirstTag}}
 	if !cfg.Scheduler.Banked() {
 		c.other = true
 		c.yard = yardstick{kind: cfg.Scheduler, service: clock.Ceil(cfg.Service)}
@@ -323,10 +324,7 @@ func (c *Controller) Serve(at int64, pa bus.Phys, n int, write bool) (start, end
 		c.stats.Reads++
 	}
 	c.behind = start - latency - idle
-	if start > c.bus.end {
-		c.gap(at, latency, b.casReady, start)
-	}
-	c.bus.until(c.tag, end)
+	c.account(at, latency, b.casReady, start, end)
 	c.trains[c.train%MaxLookAhead] = train{cas, cas + data}
 	c.train++
 	if c.observe != nil {
@@ -438,6 +436,7 @@ func (c *Controller) leaveDown(at int64) {
 	c.sleepAt = never
 	ready := wake + c.t.xp
 	c.awake = ready
+	c.held = max(c.held, ready)
 	for i := range c.layout.bankMask + 1 {
 		b := &c.banks[i]
 		b.actReady, b.preReady = max(b.actReady, ready), max(b.preReady, ready)
@@ -482,5 +481,6 @@ func (c *Controller) refresh(at int64) {
 		b.actReady = ready + t.rfc
 	}
 	c.refreshed = ready + t.rfc
+	c.held = max(c.held, c.refreshed)
 	c.sleepAt = max(ready+t.rfc, c.readEnd, c.writeEnd) + t.powerDown
 }

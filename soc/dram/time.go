@@ -35,59 +35,48 @@ func (b *BusTime) Total() (n int64) {
 	return n
 }
 
-// spans is how many changes of cause are remembered: those of the transactions in flight, each with no more than a gap of six causes and its data.
-const spans = 128
-
-// busTime accounts for the data bus. O(1) a transaction.
+// busTime accounts for the data bus, up to the end of the data decided. The accounts are cut to a clock when they are read or reset: what is decided beyond it, of the few transactions in flight, is then
+// taken for the last one's data.
 type busTime struct {
 	end   int64 // accounted up to here
 	last  BusCause
-	n     uint
-	spans [spans]span // the last changes of cause, a ring
 	spent BusTime
 }
 
-// span is a stretch of one cause, up to the next.
-type span struct {
-	cause BusCause
-	from  int64
-}
-
-// until gives what is not accounted for yet before a clock to a cause.
-func (b *busTime) until(cause BusCause, to int64) {
-	if to <= b.end {
-		return
-	}
-	if cause != b.last {
-		b.spans[b.n%spans] = span{cause, b.end}
-		b.n++
-		b.last = cause
-	}
-	b.spent[cause] += to - b.end
-	b.end = to
-}
-
-// beyond takes away, or with a sign of 1 adds, what was accounted for beyond clock at.
-func (b *busTime) beyond(t *BusTime, at, sign int64) {
-	end := b.end
-	for i := uint(1); i <= spans && end > at; i++ {
-		s := &b.spans[(b.n-i)%spans]
-		if from := max(s.from, at); from < end {
-			t[s.cause] += sign * (end - from)
-			end = from
-		}
-	}
-}
-
-// gap accounts for the clocks before data that starts later than the bus was free. The transaction was accepted at a clock and its row is open from another on.
-func (c *Controller) gap(at, latency, open, start int64) {
+// account gives the clocks up to the end of a transaction's data to their causes. The transaction was accepted at a clock and its row is open from another on.
+func (c *Controller) account(at, latency, open, start, end int64) {
 	b := &c.bus
-	b.until(BusIdle, min(at, start))
-	b.until(BusLatency, min(at+latency, start))
-	b.until(BusRefresh, min(c.refreshed+latency, start))
-	b.until(BusWakeUp, min(c.awake+latency, start))
-	b.until(BusRow, min(open+latency, start))
-	b.until(BusTurnaround, start)
+	asked := max(b.end, at)
+	soonest := max(asked, at+latency)
+	b.spent[BusIdle] += asked - b.end
+	b.spent[BusLatency] += soonest - asked
+	if c.held > at {
+		soonest = c.hold(soonest, latency, start)
+	}
+	opened := max(soonest, open+latency)
+	b.spent[BusRow] += opened - soonest
+	b.spent[BusTurnaround] += max(0, start-opened)
+	from := max(start, opened)
+	b.end, b.last = max(from, end), c.tag // a posted write may be given to the memory before a reset
+	b.spent[c.tag] += b.end - from
+}
+
+// hold accounts for a refresh and a wake-up that delay data which could have started at a clock, and returns when it can after them.
+func (c *Controller) hold(soonest, latency, start int64) int64 {
+	refreshed := max(soonest, min(c.refreshed+latency, start))
+	awake := max(refreshed, min(c.awake+latency, start))
+	c.bus.spent[BusRefresh] += refreshed - soonest
+	c.bus.spent[BusWakeUp] += awake - refreshed
+	return awake
+}
+
+// cut takes n clocks away that are beyond the cut.
+func (b *busTime) cut(t *BusTime, n int64) {
+	for cause := int(b.last); n > 0; cause = (cause + 1) % len(t) {
+		part := min(n, b.spent[cause])
+		t[cause] -= part
+		n -= part
+	}
 }
 
 // Tag names the cause of the data of the requests that follow, less than Tags.
@@ -109,9 +98,9 @@ func (c *Controller) ResetBusTime(at int64) {
 		return
 	}
 	b := &c.bus
-	b.until(BusIdle, at)
 	b.spent = BusTime{}
-	b.beyond(&b.spent, at, 1)
+	b.spent[b.last] = max(0, b.end-at)
+	b.end = max(b.end, at)
 }
 
 // BusTime adds the clocks of the data bus since the last reset and before a clock to t, those of all channels, and returns how many buses there are: none for a yardstick.
@@ -133,9 +122,7 @@ func (c *Controller) BusTime(at int64, t *BusTime) int {
 	for i, clocks := range b.spent {
 		t[i] += clocks
 	}
-	if at > b.end {
-		t[BusIdle] += at - b.end
-	}
-	b.beyond(t, at, -1)
+	t[BusIdle] += max(0, at-b.end)
+	b.cut(t, b.end-at)
 	return 1
 }
