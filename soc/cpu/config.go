@@ -5,7 +5,7 @@
 //
 // The core has a local time. Work that hits in the caches moves it forward without events; before each line the core lets the memory path catch up and gives way to events that
 // are due, so that interrupts and other masters act in the right order at the granularity of one line. Every picosecond belongs to exactly one of: a task, the drivers,
-// maintenance, interrupts, idle; the innermost wins (see [Category]).
+// maintenance, interrupts, idle; the innermost wins (see [Category]). Beside that it has exactly one cause (see [Cause]).
 //
 // The latency of one load, in core cycles and bus time:
 //

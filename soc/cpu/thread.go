@@ -45,10 +45,10 @@ func (c *Core) SpawnIRQ(name string, handle func(t *Thread)) *Thread {
 		for {
 			for t.pending > 0 {
 				t.pending--
-				t.Cycles(int64(c.cfg.OS.Handler))
+				t.spend(CauseInterrupt, c.duration(int64(c.cfg.OS.Handler)))
 				handle(t)
 			}
-			t.Cycles(int64(c.cfg.OS.IRQExit))
+			t.spend(CauseInterrupt, c.duration(int64(c.cfg.OS.IRQExit)))
 			c.irqOffMax = max(c.irqOffMax, c.l-c.irqOffSince)
 			if t.pending > 0 { // raised during the exit: interrupts are on for a moment, and it is taken again
 				c.ready[IRQPriority].push(t)
@@ -165,7 +165,7 @@ func (t *Thread) Cycles(n int64) {
 	c := t.core
 	clock, changes := c.clock, c.changes
 	whole := c.duration(n)
-	left := t.spend(whole, changes)
+	left := t.spendAt(c.work(), whole, changes)
 	for left > 0 {
 		begun := clock.Ceil(whole - left)
 		t.Spend(clock.Cycles(begun) - (whole - left))
@@ -174,21 +174,24 @@ func (t *Thread) Cycles(n int64) {
 			return
 		}
 		whole = c.duration(n)
-		left = t.spend(whole, changes)
+		left = t.spendAt(c.work(), whole, changes)
 	}
 }
 
 // Spend computes for d. The thread can be preempted meanwhile.
-func (t *Thread) Spend(d sim.Time) {
+func (t *Thread) Spend(d sim.Time) { t.spend(t.core.work(), d) }
+
+// spend is Spend for a cause.
+func (t *Thread) spend(cause Cause, d sim.Time) {
 	for left := d; ; {
-		if left = t.spend(left, t.core.changes); left == 0 {
+		if left = t.spendAt(cause, left, t.core.changes); left == 0 {
 			return
 		}
 	}
 }
 
-// spend is Spend that ends early when the clock is no longer the one it was after so many changes. It returns what is left.
-func (t *Thread) spend(d sim.Time, changes int) sim.Time {
+// spendAt is spend that ends early when the clock is no longer the one it was after so many changes. It returns what is left.
+func (t *Thread) spendAt(cause Cause, d sim.Time, changes int) sim.Time {
 	c := t.core
 	for {
 		c.sync()
@@ -197,7 +200,7 @@ func (t *Thread) spend(d sim.Time, changes int) sim.Time {
 		}
 		to := c.advance(c.l + d)
 		d -= to - c.l
-		c.charge(to - c.l)
+		c.charge(cause, to-c.l)
 	}
 }
 
@@ -247,15 +250,15 @@ func (t *Thread) PageFaults(n int) {
 func (t *Thread) MMIO(reads, writes int) {
 	c := t.core
 	for range reads {
-		t.Spend(c.cfg.OS.MMIORead)
+		t.spend(CauseRegisters, c.cfg.OS.MMIORead)
 		if c.registers != nil {
-			t.Spend(c.registers.Read(c.l) - c.l)
+			t.spend(CauseRegisters, c.registers.Read(c.l)-c.l)
 		}
 	}
 	for range writes {
-		t.Spend(c.cfg.OS.MMIOWrite)
+		t.spend(CauseRegisters, c.cfg.OS.MMIOWrite)
 		if c.registers != nil {
-			t.Spend(c.registers.Write(c.l) - c.l)
+			t.spend(CauseRegisters, c.registers.Write(c.l)-c.l)
 		}
 	}
 }

@@ -16,7 +16,15 @@ func (f *Fabric) SetMemoryClock(hz units.Hertz, still sim.Time) (ready sim.Time,
 		return 0, err
 	}
 	f.clock = f.dram.Clock()
+	f.countShort()
 	f.origin = last + still
 	f.decided = f.origin
 	return f.origin, nil
+}
+
+// countShort works out how long small counts of the DRAM's clocks take.
+func (f *Fabric) countShort() {
+	for i := range f.short {
+		f.short[i] = f.clock.Cycles(int64(i))
+	}
 }
