@@ -99,6 +99,9 @@ func (c *Core) load(a cachemodel.Address, n int) bool {
 	harmed := c.touched(bus.Phys(a.Physical), level)
 	start := c.l
 	c.chargeCycles(int64(c.cfg.L2Cycles))
+	if level > 1 && c.lowest > 2 {
+		c.chargeCycles(int64(c.cfg.LLCCycles))
+	}
 	if len(c.caches.Traffic()) > 0 {
 		c.carry(n)
 	}

@@ -105,7 +105,7 @@ func (i Initiator) Port(m bus.Master, outstanding int) PortConfig {
 	}
 }
 
-// MasterStats counts the traffic of one master.
+// MasterStats counts the traffic of one master with the DRAM: behind a system cache, what its bursts made that fetch and write back.
 type MasterStats struct {
 	BytesRead, BytesWritten uint64
 	// Latency is from the initiator's request of a burst to its completion, both ends at the initiator.
@@ -151,9 +151,10 @@ type Fabric struct {
 	clock  sim.Clock // of the DRAM
 	wires  sim.Clock // of the interconnect
 
-	dram *dram.Controller
-	mem  *memory.Memory
-	eng  *sim.Engine
+	dram  *dram.Controller
+	cache *systemCache // in front of the DRAM, or nil
+	mem   *memory.Memory
+	eng   *sim.Engine
 
 	ends     [dram.MaxLookAhead]sim.Time // when the last transactions complete
 	slot     int
@@ -245,6 +246,9 @@ func (f *Fabric) ResetStats() {
 	f.Settle()
 	f.stats = [bus.MaxMasters]MasterStats{}
 	f.dram.ResetStats()
+	if f.cache != nil {
+		f.cache.lines.ResetCounters()
+	}
 }
 
 // Settle brings the DRAM's counters of refreshes and power-down up to the engine's time.
@@ -413,12 +417,23 @@ func (f *Fabric) grant(i int, now sim.Time) {
 	p := &f.ports[i]
 	n := p.Burst()
 	write := p.Kind.IsWrite()
-	_, endClk := f.dram.Serve(f.clock.Ceil(now), p.Addr, n, write)
-	end := f.clock.Cycles(endClk)
-	f.ends[f.slot] = end
-	f.slot++
-	if f.slot == f.room {
-		f.slot = 0
+	st := &f.stats[p.Master]
+	var end sim.Time
+	if f.cache != nil {
+		end = f.throughCache(now, p, n, write)
+	} else {
+		_, endClk := f.dram.Serve(f.clock.Ceil(now), p.Addr, n, write)
+		end = f.clock.Cycles(endClk)
+		f.ends[f.slot] = end
+		f.slot++
+		if f.slot == f.room {
+			f.slot = 0
+		}
+		if write {
+			st.BytesWritten += uint64(n)
+		} else {
+			st.BytesRead += uint64(n)
+		}
 	}
 	f.decided = now
 	p.Grant, p.Waited = now, now-p.At
@@ -429,12 +444,6 @@ func (f *Fabric) grant(i int, now sim.Time) {
 	f.last = p.Master
 
 	done := p.Complete(n, end)
-	st := &f.stats[p.Master]
-	if write {
-		st.BytesWritten += uint64(n)
-	} else {
-		st.BytesRead += uint64(n)
-	}
 	st.Latency.Add(done - p.Issued())
 
 	switch p.Kind {
