@@ -95,19 +95,22 @@ type Display struct {
 
 // Config is a chip.
 type Config struct {
-	Preset    string      `conf:"preset" doc:"Preset that the other values start from."`
-	Coherence string      `conf:"coherence" doc:"Coherence profile by which the kernel's DMA API treats the chip: which operation each call performs."`
-	CPU       cpu.Config  `conf:"cpu" doc:"The core."`
-	L1D       FirstLevel  `conf:"l1d" doc:"Level 1 data cache."`
-	L2        LowerLevel  `conf:"l2" doc:"Level 2 cache; a size of 0B stands for none."`
-	L3        l3.Config   `conf:"l3" doc:"Interconnect and memory scheduler."`
-	L4        l3.L4Config `conf:"l4" doc:"Peripheral interconnect, through which the core reaches registers."`
-	DRAM      dram.Config `conf:"dram,preset=dram" doc:"SDRAM controller and device timings."`
-	Memory    Memory      `conf:"memory" doc:"Physical memory."`
-	ISP       ISP         `conf:"isp" doc:"Camera ISP."`
-	GPU       GPU         `conf:"gpu" doc:"Graphics core."`
-	Display   Display     `conf:"display" doc:"Display controller."`
-	SDMA      sdma.Config `conf:"sdma" doc:"System DMA."`
+	Preset       string         `conf:"preset" doc:"Preset that the other values start from."`
+	Illustrative bool           `conf:"illustrative" doc:"Whether the chip only stands for its kind: most of its values are estimated or borrowed from another's, and results say so."`
+	Coherence    string         `conf:"coherence" doc:"Coherence profile by which the kernel's DMA API treats the chip: which operation each call performs."`
+	CPU          cpu.Config     `conf:"cpu" doc:"The core."`
+	L1D          FirstLevel     `conf:"l1d" doc:"Level 1 data cache."`
+	L2           LowerLevel     `conf:"l2" doc:"Level 2 cache; a size of 0B stands for none."`
+	LLC          LowerLevel     `conf:"llc" doc:"Level 3 cache, the last level before the interconnect; a size of 0B stands for none."`
+	L3           l3.Config      `conf:"l3" doc:"Interconnect and memory scheduler."`
+	L4           l3.L4Config    `conf:"l4" doc:"Peripheral interconnect, through which the core reaches registers."`
+	SystemCache  l3.SystemCache `conf:"system_cache" doc:"Cache in front of the DRAM, seen by every master; a size of 0B stands for none."`
+	DRAM         dram.Config    `conf:"dram,preset=dram" doc:"SDRAM controller and device timings."`
+	Memory       Memory         `conf:"memory" doc:"Physical memory."`
+	ISP          ISP            `conf:"isp" doc:"Camera ISP."`
+	GPU          GPU            `conf:"gpu" doc:"Graphics core."`
+	Display      Display        `conf:"display" doc:"Display controller."`
+	SDMA         sdma.Config    `conf:"sdma" doc:"System DMA."`
 }
 
 // MemoryBase is the physical address of the first byte of SDRAM (OMAP3: CS0 at 0x80000000).
@@ -118,6 +121,12 @@ func (c Config) Validate() error {
 	if c.L2.Size > 0 && c.L1D.Line != c.L2.Line {
 		return fmt.Errorf("l2.line: %v, but l1d.line is %v: all levels share one line size", c.L2.Line, c.L1D.Line)
 	}
+	if c.LLC.Size > 0 && c.L1D.Line != c.LLC.Line {
+		return fmt.Errorf("llc.line: %v, but l1d.line is %v: all levels share one line size", c.LLC.Line, c.L1D.Line)
+	}
+	if c.LLC.Size > 0 && c.L2.Size == 0 {
+		return fmt.Errorf("llc.size: %v, but l2.size is 0B: the third level lies behind a second", c.LLC.Size)
+	}
 	if c.L1D.Line != 32 && c.L1D.Line != 64 {
 		return fmt.Errorf("l1d.line: %v, want 32B or 64B", c.L1D.Line)
 	}
@@ -127,7 +136,7 @@ func (c Config) Validate() error {
 	if err := c.initiators(); err != nil {
 		return err
 	}
-	for _, v := range []interface{ Validate() error }{c.CPU, c.L3, c.L4, c.DRAM, c.ISP.Config, c.GPU.Config, c.Display.Config, c.SDMA} {
+	for _, v := range []interface{ Validate() error }{c.CPU, c.L3, c.L4, c.SystemCache, c.DRAM, c.ISP.Config, c.GPU.Config, c.Display.Config, c.SDMA} {
 		if err := v.Validate(); err != nil {
 			return err
 		}
@@ -165,10 +174,13 @@ func (c Config) hierarchy(seed uint64) (*cachemodel.Hierarchy, error) {
 	if c.L2.Size > 0 {
 		levels = append(levels, c.L2.config())
 	}
+	if c.LLC.Size > 0 {
+		levels = append(levels, c.LLC.config())
+	}
 	for i, l := range levels {
 		cfg.Levels = append(cfg.Levels, l)
 		if err := cfg.Validate(); err != nil {
-			name := []string{"l1d", "l2"}[i]
+			name := []string{"l1d", "l2", "llc"}[i]
 			return nil, fmt.Errorf("%s: %s", name, strings.TrimPrefix(strings.TrimPrefix(err.Error(), "cachemodel: "), fmt.Sprintf("level %d: ", i)))
 		}
 	}
@@ -246,6 +258,9 @@ func New(cfg Config, seed uint64) (*System, error) {
 		return nil, err
 	}
 	if s.Fabric, err = l3.New(cfg.L3, s.Engine, s.Memory, s.DRAM); err != nil {
+		return nil, err
+	}
+	if err = s.Fabric.SetSystemCache(cfg.SystemCache, sim.Stream(seed, "l3.system_cache").Uint64()); err != nil {
 		return nil, err
 	}
 	if s.Caches, err = cfg.hierarchy(seed); err != nil {

@@ -8,13 +8,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"socsim/internal/conf"
 	"socsim/internal/report"
 	"socsim/internal/result"
 	"socsim/internal/scenario"
 	"socsim/internal/strategy"
 	"socsim/scenarios"
-	"socsim/soc/presets"
 )
 
 func newList() *cobra.Command {
@@ -96,13 +94,6 @@ func listStrategies(w io.Writer) error {
 	return nil
 }
 
-func listPresets(w io.Writer) error {
-	for _, ns := range presets.Namespaces() {
-		fmt.Fprintf(w, "  %-16s %s\n", ns, strings.Join(presets.Set{}.Names(ns), ", "))
-	}
-	return nil
-}
-
 func newShow() *cobra.Command {
 	var sets []string
 	cmd := &cobra.Command{
@@ -110,9 +101,15 @@ func newShow() *cobra.Command {
 		Short: "Print a scenario with every setting filled in, or a preset",
 		Long: `Show prints a scenario with every default filled in, what it includes and its
 parameters put in, and the source of each value that a preset set. Running what
-it prints gives the same result. The scenario - is read from standard input.`,
+it prints gives the same result. The scenario - is read from standard input.
+
+A preset (a chip, memory, sensor or panel; socsim list presets names them) is
+printed with all values of the presets it starts from, and the source of each.
+Where two presets of different kinds have one name, write the kind before it.`,
 		Example: `  socsim show camera-preview > mine.yaml
-  socsim show omap3430`,
+  socsim show omap3430
+  socsim show dram/ideal
+  socsim show zynq7000 --set soc.l2.size=1MiB`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usage(errors.New("show needs one scenario or preset; socsim list names them"))
@@ -126,7 +123,7 @@ it prints gives the same result. The scenario - is read from standard input.`,
 			}
 			s, err := loadFrom(stdin(cmd), args[0], overrides)
 			if errors.Is(err, scenario.ErrNotFound) {
-				return showPreset(cmd.OutOrStdout(), args[0], err)
+				return showPreset(cmd.OutOrStdout(), args[0], overrides, err)
 			}
 			if err != nil {
 				return badRequest(err)
@@ -141,21 +138,6 @@ it prints gives the same result. The scenario - is read from standard input.`,
 	}
 	cmd.Flags().StringArrayVar(&sets, "set", nil, "override a setting by its dotted `PATH=VALUE` (repeatable)")
 	return cmd
-}
-
-func showPreset(w io.Writer, name string, notFound error) error {
-	var all []string
-	for _, ns := range presets.Namespaces() {
-		if data, ok := (presets.Set{}).Preset(ns, name); ok {
-			_, err := w.Write(data)
-			return err
-		}
-		all = append(all, presets.Set{}.Names(ns)...)
-	}
-	if near := conf.Nearest(name, all); near != "" {
-		return usage(fmt.Errorf("%w; did you mean the preset %q?", notFound, near))
-	}
-	return usage(fmt.Errorf("%w; nor is it a preset (%s)", notFound, strings.Join(all, ", ")))
 }
 
 func newVersion() *cobra.Command {

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"socsim/internal/conf"
+	"socsim/internal/result"
+	"socsim/internal/scenario"
 	"socsim/sim"
 	"socsim/soc"
 	"socsim/soc/cpu"
@@ -27,7 +29,9 @@ type Chip struct {
 	Seed      uint64
 	SHA256    string   // of the resolved configuration
 	Estimated []string // settings in force whose values no source backs
-	profile   dmaapi.Profile
+	// Illustrative is the label of a chip that only stands for its kind; nil for others.
+	Illustrative *result.Illustrative
+	profile      dmaapi.Profile
 }
 
 // Load resolves a preset with settings above it, whose paths begin with "soc.".
@@ -63,7 +67,7 @@ func Load(preset string, overrides []conf.Override, seed uint64) (*Chip, error) 
 		return nil, fmt.Errorf("printing the configuration: %w", err)
 	}
 	sum := sha256.Sum256(text)
-	c := &Chip{Name: root.SoC.Preset, Config: root.SoC, Seed: seed, SHA256: hex.EncodeToString(sum[:]), Estimated: []string{}, profile: profile}
+	c := &Chip{Name: root.SoC.Preset, Config: root.SoC, Seed: seed, SHA256: hex.EncodeToString(sum[:]), Estimated: []string{}, profile: profile, Illustrative: scenario.Label(root.SoC, doc.Provenance())}
 	for _, p := range doc.Provenance() {
 		if p.Estimated {
 			c.Estimated = append(c.Estimated, p.Path)

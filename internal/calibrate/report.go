@@ -106,7 +106,7 @@ func crossing(o *flush.Outcome, cache string, d dmaapi.Direction) flush.Crossing
 func (r *Report) Document() *result.Document {
 	d := &result.Document{
 		Schema: result.Schema, Version: result.Version, Scenario: "calibrate", SoC: r.Chip.Name, Strategy: r.Strategy, Seed: r.Chip.Seed, ConfigSHA256: r.Chip.SHA256,
-		Estimated: r.Chip.Estimated, Expect: []result.Expectation{}, Violations: []result.Violation{}, SimulatedPS: int64(r.Chosen.Took),
+		Estimated: r.Chip.Estimated, Illustrative: r.Chip.Illustrative, Expect: []result.Expectation{}, Violations: []result.Violation{}, SimulatedPS: int64(r.Chosen.Took),
 	}
 	for _, c := range r.Costs {
 		d.Set("calibrate.cost."+c.Name, "ns", c.Time)

@@ -17,6 +17,9 @@ import (
 func Calibration(w io.Writer, r *calibrate.Report) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: maintenance, measured with the core's clock\n", r.Chip.Name)
+	if r.Chip.Illustrative != nil {
+		fmt.Fprintln(&b, r.Chip.Illustrative)
+	}
 	t := calibrationTable()
 	t.SetColumnConfigs([]table.ColumnConfig{{Number: 2, Align: text.AlignRight, AlignHeader: text.AlignRight}})
 	t.AppendHeader(table.Row{"cost", "ns", "of"})

@@ -183,6 +183,11 @@ func Table(w io.Writer, docs []*result.Document, o Options) error {
 	if _, err := fmt.Fprintf(w, "%s on %s, %v simulated, seed %d\n", d.Scenario, d.SoC, sim.Time(d.SimulatedPS), d.Seed); err != nil {
 		return fmt.Errorf("printing the report: %w", err)
 	}
+	if d.Illustrative != nil {
+		if _, err := fmt.Fprintln(w, d.Illustrative); err != nil {
+			return fmt.Errorf("printing the report: %w", err)
+		}
+	}
 	t.Render()
 	if o.Quiet {
 		return nil

@@ -146,6 +146,18 @@ type Host struct {
 	WallNS       int64  `json:"wall_ns"`
 }
 
+// Illustrative labels the result of a chip that only stands for its kind: how many of the values that its preset set, and that are in force, are estimates.
+type Illustrative struct {
+	Estimated int    `json:"estimated"`
+	Preset    string `json:"preset"`
+	Values    int    `json:"values"`
+}
+
+// String is the label, a sentence.
+func (i Illustrative) String() string {
+	return fmt.Sprintf("%s is an illustrative preset: %d of %d values are estimated", i.Preset, i.Estimated, i.Values)
+}
+
 // Document is the result of one run. The fields stand in the order of their keys.
 type Document struct {
 	ConfigSHA256 string            `json:"config_sha256"`
@@ -153,6 +165,7 @@ type Document struct {
 	Events       []Event           `json:"events,omitempty"`
 	Expect       []Expectation     `json:"expect"`
 	Host         Host              `json:"host"`
+	Illustrative *Illustrative     `json:"illustrative,omitempty"`
 	Metrics      map[string]Metric `json:"metrics"`
 	Scenario     string            `json:"scenario"`
 	Schema       string            `json:"schema"`

@@ -45,7 +45,7 @@ func (c *collector) document(strategy string) *result.Document {
 	s := c.scenario
 	c.doc = &result.Document{
 		Schema: result.Schema, Version: result.Version, Scenario: s.Name, SoC: s.SoC.Preset, Strategy: strategy, Seed: s.Run.Seed,
-		SimulatedPS: int64(c.measured), ConfigSHA256: s.SHA256, Estimated: s.Estimated, Expect: []result.Expectation{},
+		SimulatedPS: int64(c.measured), ConfigSHA256: s.SHA256, Estimated: s.Estimated, Illustrative: s.Illustrative, Expect: []result.Expectation{},
 	}
 	frames := c.frames()
 	c.core(frames)
@@ -195,7 +195,7 @@ func (c *collector) core(frames uint64) {
 	c.count("cpu.context_switches", "count", st.Switches)
 	c.count("cpu.interrupts", "count", st.Interrupts)
 
-	for i, level := range []string{"l1d", "l2"}[:c.sys.Caches.Levels()] {
+	for i, level := range []string{"l1d", "l2", "llc"}[:c.sys.Caches.Levels()] {
 		k := c.sys.Caches.Counters(i)
 		c.count("cache."+level+".read_hits", "count", k.ReadHits)
 		c.count("cache."+level+".read_misses", "count", k.ReadMisses)
@@ -218,6 +218,13 @@ func (c *collector) collateral(name string, x cpu.Collateral) {
 
 func (c *collector) memoryPath() {
 	c.sys.Fabric.Settle()
+	if k, ok := c.sys.Fabric.SystemCache(); ok {
+		c.count("cache.system.read_hits", "count", k.ReadHits)
+		c.count("cache.system.read_misses", "count", k.ReadMisses)
+		c.count("cache.system.write_hits", "count", k.WriteHits)
+		c.count("cache.system.write_misses", "count", k.WriteMisses)
+		c.count("cache.system.writebacks", "count", k.Writebacks)
+	}
 	d := c.sys.DRAM.Stats()
 	if times := c.sys.DRAM.Times(); len(c.scenario.Clocks) > 0 {
 		c.fraction("dram.utilization", int64(times.Data), int64(c.measured))

@@ -40,6 +40,7 @@ var inert = map[string]string{
 	"soc.isp.mmu.walk_cache":         "of the format smmu",
 	"soc.l1d.line":                   "all levels share one line size; see the validation",
 	"soc.l2.line":                    "the same",
+	"soc.llc.line":                   "the same",
 	"soc.cpu.bus_group":              "no other initiator is of its class: one free queue is like another",
 	"soc.cpu.bus_high_priority":      "the only one of its class",
 	"soc.cpu.bus_services":           "the only one of its class",
@@ -56,6 +57,7 @@ var inert = map[string]string{
 	"soc.sdma.bus_services":          "the only one of its class",
 	"soc.sdma.bus_extended_grant":    "the only one of its class",
 	"soc.l2.sub_block":               "the library's stores of a part of a line hit L1, whose lines are dirty as a whole",
+	"soc.llc.sub_block":              "the same, and L2's are written back to it as a whole",
 	"soc.dram.preset":                "names where values come from",
 	"soc.dram.service":               "of the schedulers fixed and ideal",
 	"soc.dram.interleave":            "acts with several channels",
@@ -68,7 +70,7 @@ var inert = map[string]string{
 var moved = map[string]string{
 	"soc.coherence": "coherent", "soc.isp.crop_columns": "14", "soc.isp.crop_lines": "8", "soc.display.low": "512B", "soc.display.burst": "32B", "soc.isp.data_unit": "512B",
 	"soc.memory.fragmentation": "90%", "soc.cpu.write_merge": "16B", "soc.l1d.sub_block": "16B", "soc.isp.bus_group": "0", "soc.display.bus_group": "1", "soc.cpu.os.timeslice": "1ms", "soc.dram.trefi": "3.9us",
-	"soc.sdma.burst": "16B", "soc.dram.scheduler": "frfcfs", "soc.dram.hash": "true", "soc.dram.burst": "BL16", "soc.dram.tfaw": "200ns", "soc.dram.trtp": "150ns", "soc.dram.power_down": "200ns",
+	"soc.llc.size": "1MiB", "soc.system_cache.size": "512KiB", "soc.sdma.burst": "16B", "soc.dram.scheduler": "frfcfs", "soc.dram.hash": "true", "soc.dram.burst": "BL16", "soc.dram.tfaw": "200ns", "soc.dram.trtp": "150ns", "soc.dram.power_down": "200ns",
 }
 
 // movedEverywhere gives values for settings that each initiator has.
@@ -183,6 +185,7 @@ func (p *probe) run(t *testing.T, sets ...string) (string, error) {
 func TestEverySettingOfTheChipChangesSomething(t *testing.T) {
 	// A core with an outer L2, and an L1 that allocates for stores and has two colours.
 	other := []string{"soc.l2.outer=true", "soc.l1d.size=32KiB", "soc.l1d.allocate=read-write"}
+	third := []string{"soc.llc.size=512KiB", "soc.cpu.llc_cycles=20"}
 	probes := []*probe{
 		{scenario: "cpu-filter", strategy: "range"},
 		{scenario: "camera-preview", strategy: "whole"},
@@ -190,6 +193,9 @@ func TestEverySettingOfTheChipChangesSomething(t *testing.T) {
 		{scenario: "cpu-filter", strategy: "range", sets: other},
 		{scenario: "cpu-filter", strategy: "whole", sets: other},
 		{scenario: "copy-not-share", strategy: "none"},
+		{scenario: "cpu-filter", strategy: "range", sets: third},
+		{scenario: "cpu-filter", strategy: "whole", sets: third},
+		{scenario: "camera-preview", strategy: "uncached", sets: []string{"soc.system_cache.size=256KiB"}},
 		{scenario: "copy-not-share", strategy: "none", sets: []string{"soc.sdma.channel_fifo=1KiB", "soc.sdma.bus_limit=100MB"}},
 		{scenario: "camera-preview", strategy: "uncached", sets: []string{"soc.cpu.bus_limit=100MB", "soc.gpu.bus_limit=200MB", "soc.display.bus_limit=120MB", "soc.isp.bus_limit=200MB"}},
 	}

@@ -171,11 +171,11 @@ func simulateSystem(ctx context.Context, j Job) (*outcome, error) {
 	}
 	check := coherency.New(sys.Memory, sys.MasterName)
 	sys.Memory.SetObserver(check)
-	sys.Memory.SetCoherent(j.Strategy.Coherent)
 	profile, ok := dmaapi.ProfileByName(s.SoC.Coherence)
 	if !ok {
 		return nil, fmt.Errorf("unknown coherence profile %q", s.SoC.Coherence)
 	}
+	sys.Memory.SetCoherent(j.Strategy.Coherent || profile.Snoops)
 	api := dmaapi.New(sys.Core, profile, s.Policy(j.Strategy), check)
 	if s.Run.DMADebug {
 		api.SetDebugger(check)

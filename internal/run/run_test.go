@@ -302,6 +302,9 @@ func TestACoherentPresetNeedsNoMaintenance(t *testing.T) {
 	if n := value(d, "maintenance.lines.visited"); n != 0 {
 		t.Errorf("visited %d lines", n)
 	}
+	if n := value(d, "coherency.violations"); n != 0 {
+		t.Errorf("%d violations, but the devices snoop", n)
+	}
 }
 
 func TestASetUpThatDoesNotFinishIsAnError(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"socsim/internal/conf"
+	"socsim/internal/result"
 	"socsim/scenarios"
 	"socsim/sim"
 	"socsim/soc"
@@ -55,7 +56,9 @@ type Loaded struct {
 	SHA256 string
 	// Estimated lists the settings in force whose values no source backs, sorted.
 	Estimated []string
-	Expect    []Expectation
+	// Illustrative is the label of a chip that only stands for its kind; nil for others.
+	Illustrative *result.Illustrative
+	Expect       []Expectation
 	// Own is the scenario's own strategy.
 	Own flush.Info
 	// OfBuffers and OfStages are the strategies of single buffer sets and stages.
@@ -110,6 +113,7 @@ func Load(src conf.Source, overrides []conf.Override) (*Loaded, error) {
 	}
 	sum := sha256.Sum256(text)
 	l.SHA256 = hex.EncodeToString(sum[:])
+	l.Illustrative = Label(l.SoC, doc.Provenance())
 	l.Estimated = []string{}
 	for _, p := range doc.Provenance() {
 		if p.Estimated {

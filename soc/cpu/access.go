@@ -111,6 +111,9 @@ func (c *Core) load(a cachemodel.Address, n int) bool {
 		cause = c.refill
 	}
 	c.chargeCycles(cause, int64(c.cfg.L2Cycles))
+	if level > 1 && c.lowest > 2 {
+		c.chargeCycles(cause, int64(c.cfg.LLCCycles))
+	}
 	if len(c.caches.Traffic()) > 0 {
 		c.carry(n)
 	}

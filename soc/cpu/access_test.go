@@ -541,3 +541,39 @@ func TestABusyBusMakesAMissSlower(t *testing.T) {
 		t.Errorf("64 misses took %v on an idle bus and %v on a busy one", alone, shared)
 	}
 }
+
+func TestAThirdLevelIsPaidForBeyondTheSecond(t *testing.T) {
+	third := func(c *cachemodel.Config) {
+		c.Levels = append(c.Levels, cachemodel.LevelConfig{Size: 4 * l2Size, Ways: 4, Line: line, Replacement: cachemodel.LRU})
+	}
+	r := newRigWith(t, func(c *Config) { c.LLCCycles = 20 }, third)
+	r.run(func(th *Thread) {
+		m := r.mapped(r.region(2*l2Size), Cached)
+		th.Access(m, 0, 2*l2Size, Touch{Width: 8})
+		equal(t, "hit in the third level", took(th, func() { th.Access(m, 0, 4, load) }), (3+8+20)*cycle)
+		equal(t, "hit in L1", took(th, func() { th.Access(m, 0, 4, load) }), 3*cycle)
+		equal(t, "hit in L2", took(th, func() { th.Access(m, 2*l2Size-l2Size/2, 4, load) }), (3+8)*cycle)
+		other := r.mapped(r.region(4096), Cached)
+		r.warm(th, other)
+		start := th.Now()
+		got := took(th, func() { th.Access(other, line, 4, load) })
+		if want := start + (1+8+20+25)*cycle; start+got < want {
+			t.Errorf("a miss took %v, less than the levels before memory", got)
+		}
+	})
+	equal(t, "fills", r.stats.Fills >= 2*l2Size/line, true)
+}
+
+func TestTheWholeIsAllThreeLevels(t *testing.T) {
+	for _, outer := range []bool{false, true} {
+		r := newRigWith(t, nil, func(c *cachemodel.Config) {
+			c.Levels = append(c.Levels, cachemodel.LevelConfig{Size: 4 * l2Size, Ways: 4, Line: line, Replacement: cachemodel.LRU, Outer: outer})
+		})
+		r.run(func(th *Thread) { th.MaintainAll(nil) })
+		want := uint64((l1Size + l2Size) / line)
+		if !outer {
+			want += 4 * l2Size / line
+		}
+		equal(t, "slots visited", r.stats.Maintenance.Visited, want)
+	}
+}

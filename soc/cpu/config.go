@@ -11,7 +11,8 @@
 //
 //	L1 hit   issue + L1Cycles if the load is dependent on the one before (a streaming load hides it)
 //	L2 hit   the same + L2Cycles
-//	memory   the same + L2Cycles + MissCycles, then request latency, arbitration, DRAM, response latency
+//	LLC      the same + L2Cycles + LLCCycles, where there is a third level; a miss goes through it
+//	memory   the same + L2Cycles (+ LLCCycles) + MissCycles, then request latency, arbitration, DRAM, response latency
 //
 // (Cortex-A8 memory system effects on instruction timings: L1 miss with L2 hit replays in 8 cycles; an L2 miss replays again, at least 25 cycles plus the external latency.)
 // One integer miss is outstanding at a time: 64 B / 220 ns is the 250 MB/s that lmbench measures on AM335x. With more line fills the core goes on to the next line once the bus has granted the
@@ -56,7 +57,8 @@ type Config struct {
 	Clock            units.Hertz  `conf:"clock" doc:"Core clock."`
 	L1Cycles         int          `conf:"l1_cycles" doc:"Load-to-use latency of an L1 hit, paid by dependent loads."`
 	L2Cycles         int          `conf:"l2_cycles" doc:"Replay cost of an L1 miss that hits in L2."`
-	MissCycles       int          `conf:"miss_cycles" doc:"Core cycles of an L2 miss, without the external latency."`
+	LLCCycles        int          `conf:"llc_cycles" doc:"What a load that misses L2 waits for the third level cache, on top; 0 where there is none."`
+	MissCycles       int          `conf:"miss_cycles" doc:"Core cycles of a miss in all caches, without the external latency."`
 	MemoryLatency    sim.Time     `conf:"memory_latency" doc:"Round trip between the core's bus interface and the interconnect, on top of the interconnect's and the DRAM's own latencies."`
 	AccessCycles     int          `conf:"access_cycles" doc:"Issue cost of one load or store."`
 	TLBEntries       int          `conf:"tlb_entries" doc:"Entries of the data TLB (fully associative, round robin)."`
@@ -125,7 +127,7 @@ func (c Config) Validate() error {
 		return fmt.Errorf("cpu.clock: %v, want a positive clock", c.Clock)
 	case c.AccessCycles < 1:
 		return fmt.Errorf("cpu.access_cycles: %d, want at least 1", c.AccessCycles)
-	case c.L1Cycles < 0 || c.L2Cycles < 0 || c.MissCycles < 0 || c.TLBMissCycles < 0:
+	case c.L1Cycles < 0 || c.L2Cycles < 0 || c.LLCCycles < 0 || c.MissCycles < 0 || c.TLBMissCycles < 0:
 		return fmt.Errorf("cpu: negative latency")
 	case c.TLBEntries < 1 || c.TLBEntries > 1024:
 		return fmt.Errorf("cpu.tlb_entries: %d, want 1 to 1024", c.TLBEntries)

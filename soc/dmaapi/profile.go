@@ -90,6 +90,8 @@ type Profile struct {
 	AllColours bool
 	// OuterFirst maintains outer caches before the inner ones on the way back to the CPU. On the way to the device they come after.
 	OuterFirst bool
+	// Snoops tells that the devices see the CPU's caches, and the CPU what devices write: memory is coherent without any operation. What snooping costs on the bus is left out.
+	Snoops bool
 	// Speculates tells that the core may fetch lines nobody asked for, so that what a device wrote is invalidated after it as well.
 	Speculates bool
 }
@@ -179,7 +181,7 @@ var (
 		Name:   "coherent",
 		Doc:    "Devices snoop the CPU caches: no operation does anything.",
 		Source: "arm_coherent_dma_ops",
-		Edge:   cpu.EdgeFlush, OuterFirst: true, Speculates: true,
+		Edge:   cpu.EdgeFlush, OuterFirst: true, Speculates: true, Snoops: true,
 	}
 )
 

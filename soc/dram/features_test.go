@@ -347,3 +347,12 @@ func TestCSVHasALineACommand(t *testing.T) {
 type failing struct{}
 
 func (failing) Write([]byte) (int, error) { return 0, fmt.Errorf("no room") }
+
+func TestAMemoryWithoutABusTakesNoTimeForItsData(t *testing.T) {
+	if n := (Config{}).DataClocks(64); n != 0 {
+		t.Errorf("%d clocks for 64 bytes over a bus of no width, want 0", n)
+	}
+	if n := (Config{Width: 4}).DataClocks(65); n != 9 {
+		t.Errorf("%d clocks for 65 bytes over 4, want 9", n)
+	}
+}

@@ -105,7 +105,7 @@ func (i Initiator) Port(m bus.Master, outstanding int) PortConfig {
 	}
 }
 
-// MasterStats counts the traffic of one master.
+// MasterStats counts the traffic of one master with the DRAM: behind a system cache, what its bursts made that fetch and write back.
 type MasterStats struct {
 	BytesRead, BytesWritten uint64
 	// Latency is from the initiator's request of a burst to its completion, both ends at the initiator.
@@ -152,9 +152,10 @@ type Fabric struct {
 	origin sim.Time  // of its clock 0
 	wires  sim.Clock // of the interconnect
 
-	dram *dram.Controller
-	mem  *memory.Memory
-	eng  *sim.Engine
+	dram  *dram.Controller
+	cache *systemCache // in front of the DRAM, or nil
+	mem   *memory.Memory
+	eng   *sim.Engine
 
 	ends     [dram.MaxLookAhead]sim.Time // when the last transactions complete
 	slot     int
@@ -249,6 +250,9 @@ func (f *Fabric) ResetStats() {
 	f.stats = [bus.MaxMasters]MasterStats{}
 	f.dram.ResetStats()
 	f.dram.ResetBusTime(f.clock.Floor(f.eng.Now() + 1))
+	if f.cache != nil {
+		f.cache.lines.ResetCounters()
+	}
 }
 
 // tag is the cause of data on the memory's bus: a master and what for.
@@ -450,17 +454,24 @@ func (f *Fabric) grant(i int, now sim.Time) {
 	n := p.Burst()
 	write := p.Kind.IsWrite()
 	f.dram.Tag(tag(p.Master, p.Purpose()))
-	_, endClk := f.dram.Serve(f.clock.Ceil(now-f.origin), p.Addr, n, write)
-	end := f.origin + f.clock.Cycles(endClk)
-	f.ends[f.slot] = end
-	f.slot++
-	if f.slot == f.room {
-		f.slot = 0
+	st := &f.stats[p.Master]
+	p.Stood += now - p.At
+	var end sim.Time
+	if f.cache != nil {
+		end = f.throughCache(now, p, n, write)
+	} else {
+		_, endClk := f.dram.Serve(f.clock.Ceil(now-f.origin), p.Addr, n, write)
+		end = f.origin + f.clock.Cycles(endClk)
+		p.Behind += f.dram.Behind()
+		f.took(end)
+		if write {
+			st.BytesWritten += uint64(n)
+		} else {
+			st.BytesRead += uint64(n)
+		}
 	}
 	f.decided = now
 	p.Grant, p.Waited = now, now-p.At
-	p.Stood += p.Waited
-	p.Behind += f.dram.Behind()
 	f.ledger.Note(now, p.Master)
 	if f.last != p.Master {
 		p.Holder = f.last
@@ -468,12 +479,6 @@ func (f *Fabric) grant(i int, now sim.Time) {
 	f.last = p.Master
 
 	done := p.Complete(n, end)
-	st := &f.stats[p.Master]
-	if write {
-		st.BytesWritten += uint64(n)
-	} else {
-		st.BytesRead += uint64(n)
-	}
 	st.Latency.Add(done - p.Issued())
 
 	switch p.Kind {

@@ -23,6 +23,24 @@ func (Set) Preset(namespace, name string) ([]byte, bool) {
 	return data, err == nil
 }
 
+// Describe returns what the comment at the head of a preset's document says of it: its first sentence.
+func Describe(namespace, name string) string {
+	data, _ := Set{}.Preset(namespace, name)
+	var words []string
+	for line := range strings.Lines(string(data)) {
+		text, ok := strings.CutPrefix(line, "#")
+		if !ok {
+			break
+		}
+		words = append(words, strings.TrimSpace(text))
+	}
+	text := strings.Join(words, " ")
+	if first, _, more := strings.Cut(text, ". "); more {
+		text = first
+	}
+	return strings.TrimSuffix(text, ".")
+}
+
 // Names lists the presets of a namespace, sorted.
 func (Set) Names(namespace string) []string {
 	entries, err := files.ReadDir(namespace)
