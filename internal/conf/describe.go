@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 )
 
 // Kind is what a setting is in YAML.
@@ -34,6 +35,7 @@ type Setting struct {
 	What     string   // of a Quantity: "time", "size"
 	Examples []string // of a Quantity
 	Unsigned bool     // an Integer that is not negative
+	Optional bool     // a Mapping that is not there unless the file has it
 	Fields   []Setting
 	Item     *Setting // of a List
 	Named    bool     // a List written as a mapping from names to items
@@ -72,6 +74,7 @@ func (d *describer) setting(s slot, v reflect.Value, inPreset bool) Setting {
 	out := Setting{Preset: s.preset, InPreset: inPreset, Named: s.named}
 	isThere := v.IsValid()
 	if s.shape == shapePointer {
+		out.Optional = s.elem.shape == shapeStruct
 		isThere = isThere && !v.IsNil()
 		fresh := reflect.New(s.elem.typ)
 		setDefaults(fresh)
@@ -217,4 +220,26 @@ func (s Setting) ItemStep() string {
 		return "NAME"
 	}
 	return "N"
+}
+
+// Value returns the text of one setting of the struct v, or the one it points to, by its dotted path through structs. It is not ok for what is no single setting, and for an optional
+// struct that is not there.
+func Value(v any, path string) (text string, ok bool) {
+	value := reflect.Indirect(reflect.ValueOf(v))
+	s := slot{typeInfo: describe(value.Type())}
+	for step := range strings.SplitSeq(path, ".") {
+		if s, value, ok = deref(s, value); !ok || s.fields == nil {
+			return "", false
+		}
+		f := s.fields.field(step)
+		if f == nil {
+			return "", false
+		}
+		s, value = f.slot, value.FieldByIndex(f.index)
+	}
+	if s, value, ok = deref(s, value); !ok || !s.isScalar() {
+		return "", false
+	}
+	text, err := formatScalar(s.typeInfo, value)
+	return text, err == nil
 }

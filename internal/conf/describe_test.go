@@ -68,6 +68,7 @@ func walked(s Setting) []string {
 		add(s.Values != nil, "of "+strings.Join(s.Values, "|"))
 		add(s.What != "", s.What)
 		add(s.Unsigned, "unsigned")
+		add(s.Optional, "optional")
 		add(s.Named, "named")
 		add(s.Pattern == NamePattern, "a name")
 		out = append(out, strings.Join(line, ", "))
@@ -89,7 +90,7 @@ func TestADescriptionHasEverySettingWithItsDefaultAndItsText(t *testing.T) {
 		"kit, mapping, preset kit", "kit.preset, text, in preset", "kit.width, integer, default 3, in preset", "kit.depth, integer, in preset",
 		"kit.inner, mapping, in preset", "kit.inner.name, text, required, in preset", "kit.inner.size, quantity, required, in preset, length", "kit.inner.mode, enum, in preset, of lru|fifo|random",
 		"kit.inner.on, bool, in preset", "kit.inner.count, integer, in preset, unsigned", "kit.inner.tags, list, in preset",
-		"one, mapping",
+		"one, mapping, optional",
 		"one.name, text, required", "one.size, quantity, required, length", "one.mode, enum, default lru, of lru|fifo|random", "one.on, bool, default false", "one.count, integer, default 0, unsigned",
 		"one.tags, list",
 		"rows, list", "rows.N.at, integer, default 0",
@@ -113,6 +114,20 @@ func TestADescriptionLeavesTheDefaultsAlone(t *testing.T) {
 	}
 	if _, ok := d.Field("two"); ok {
 		t.Error("there is a field two")
+	}
+}
+
+func TestValueFindsOneSettingByItsPath(t *testing.T) {
+	in := whole{Kit: kit{Inner: part{Size: 3, Mode: "fifo"}}}
+	for path, want := range map[string]string{"kit.inner.size": "mmm", "kit.inner.mode": "fifo", "kit.inner.on": "false", "kit.width": "0"} {
+		if got, ok := Value(&in, path); !ok || got != want {
+			t.Errorf("%s: %q, want %s", path, got, want)
+		}
+	}
+	for _, path := range []string{"", "kit", "kit.inner", "kit.inner.tags", "kit.nothing", "kit.width.x", "one.name", "parts.0.size"} {
+		if got, ok := Value(in, path); ok {
+			t.Errorf("%q: %q", path, got)
+		}
 	}
 }
 
