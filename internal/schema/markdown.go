@@ -18,7 +18,10 @@ func Type(s conf.Setting) string {
 		}
 		return "integer"
 	case conf.Enum:
-		return strings.Join(s.Values, ", ")
+		if len(s.Values) > 1 {
+			return "one of " + strings.Join(s.Values, ", ")
+		}
+		return strings.Join(s.Values, "")
 	case conf.Quantity:
 		return s.What + ", such as " + strings.Join(s.Examples, " or ")
 	case conf.Mapping:
