@@ -108,8 +108,9 @@ func newShow() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show SCENARIO|PRESET",
 		Short: "Print a scenario with every setting filled in, or a preset",
-		Long: `Show prints a scenario with every default filled in and the source of each value
-that a preset set. Running what it prints gives the same result.`,
+		Long: `Show prints a scenario with every default filled in, what it includes and its
+parameters put in, and the source of each value that a preset set. Running what
+it prints gives the same result. The scenario - is read from standard input.`,
 		Example: `  socsim show camera-preview > mine.yaml
   socsim show omap3430`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -123,12 +124,12 @@ that a preset set. Running what it prints gives the same result.`,
 			if err != nil {
 				return usage(err)
 			}
-			s, err := load(args[0], overrides)
+			s, err := loadFrom(stdin(cmd), args[0], overrides)
 			if errors.Is(err, scenario.ErrNotFound) {
 				return showPreset(cmd.OutOrStdout(), args[0], err)
 			}
 			if err != nil {
-				return usage(err)
+				return badRequest(err)
 			}
 			text, err := s.Annotated()
 			if err != nil {

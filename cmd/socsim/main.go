@@ -81,8 +81,16 @@ cache-maintenance strategy is correct, and what each costs.`,
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.PersistentFlags().Bool("no-color", false, "never use colours (so does the environment variable NO_COLOR)")
-	root.AddCommand(newRun(), newCalibrate(), newCache(), newDRAM(), newList(), newShow(), newExplain(), newSchema(), newVersion())
+	root.AddCommand(newRun(), newCalibrate(), newCache(), newDRAM(), newList(), newShow(), newExplain(), newSchema(), newInit(), newVersion())
 	return root
+}
+
+// badRequest marks an error of reading what the user asked for: the user's, unless it was interrupted.
+func badRequest(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return &codeError{exitUnfinish, errors.New("interrupted while reading the scenario")}
+	}
+	return usage(err)
 }
 
 // usage marks an error as the user's.

@@ -29,6 +29,7 @@ type runFlags struct {
 	quiet     bool
 	jobs      int
 	expectAll bool
+	stdin     io.Reader // for the scenario -, nil if there is none
 }
 
 func newRun() *cobra.Command {
@@ -37,15 +38,17 @@ func newRun() *cobra.Command {
 		Use:   "run SCENARIO...",
 		Short: "Run scenarios and print what they cost",
 		Long: `Run simulates scenario files, or scenarios of the library by name, and prints a
-table with a row for each strategy. Without --strategy the scenario's own is
-used. Its expect block is judged for that strategy alone; see --expect-all.
+table with a row for each strategy. The scenario - is read from standard input.
+Without --strategy the scenario's own is used. Its expect block is judged for
+that strategy alone; see --expect-all.
 
 Exit codes: 0 all expectations hold; 1 one does not; 2 the request or a scenario
 is wrong; 3 the run could not finish.`,
 		Example: `  socsim run camera-preview --strategy all
   socsim run camera-preview --set soc.l2.replacement=lru --strategy none
   socsim run camera-preview --strategy 'range,nvmap(inner=1MiB,outer=1MiB),@mine.yaml'
-  socsim run mine.yaml --format json`,
+  socsim run mine.yaml --format json
+  socsim run mine.yaml --set params.width=1296`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usage(errors.New("run needs a scenario: a file, or a name of the library (socsim list)"))
@@ -72,9 +75,10 @@ is wrong; 3 the run could not finish.`,
 }
 
 func (f *runFlags) run(cmd *cobra.Command, names []string, seed *uint64) error {
+	f.stdin = stdin(cmd)
 	jobs, err := f.prepare(names, seed)
 	if err != nil {
-		return usage(err)
+		return badRequest(err)
 	}
 	docs, err := run.Run(cmd.Context(), jobs, f.jobs, f.progress(cmd))
 	own := map[*result.Document]bool{}
@@ -127,7 +131,7 @@ func (f *runFlags) prepare(names []string, seed *uint64) ([]run.Job, error) {
 	var jobs []run.Job
 	var errs []error
 	for _, name := range names {
-		s, err := load(name, overrides)
+		s, err := loadFrom(f.stdin, name, overrides)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -141,6 +145,18 @@ func (f *runFlags) prepare(names []string, seed *uint64) ([]run.Job, error) {
 		}
 	}
 	return jobs, errors.Join(errs...)
+}
+
+// loadFrom is load, but the scenario - is read from in.
+func loadFrom(in io.Reader, name string, overrides []conf.Override) (*scenario.Loaded, error) {
+	if name != "-" || in == nil {
+		return load(name, overrides)
+	}
+	src, err := scenario.ReadFrom(in, "stdin")
+	if err != nil {
+		return nil, err
+	}
+	return scenario.Load(src, overrides)
 }
 
 func load(name string, overrides []conf.Override) (*scenario.Loaded, error) {

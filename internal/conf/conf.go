@@ -37,14 +37,17 @@
 // more than one document in a file. Files over 4 MiB, nested deeper than 64
 // levels, or growing past 100 000 values by their aliases are refused.
 //
+// With the option Composed a file may include others and declare parameters.
+//
 // Sources: the YAML 1.2.2 specification; its merge keys are YAML 1.1's type
 // repository (https://yaml.org/type/merge.html).
 package conf
 
 // Source is a YAML file: its name as errors show it, and its bytes.
 type Source struct {
-	Name string
-	Data []byte
+	Name    string
+	Data    []byte
+	Builtin bool // comes with the program; it is no file of the user's
 }
 
 // Presets provides preset documents by namespace and name.

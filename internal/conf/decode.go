@@ -12,10 +12,10 @@ import (
 // Decode decodes src into the struct that into points to, which may hold
 // defaults; into is complete only if there is no error. presets may be nil if
 // there are none. The error is of type Errors. The document is nil only if the
-// file is not YAML at all; otherwise it serves to report further errors even
+// file or one that it includes is not YAML at all; otherwise it serves to report further errors even
 // when there are errors already. It panics if into points to no struct, or to
 // one whose tags break the rules of the package.
-func Decode(src Source, overrides []Override, presets Presets, into any) (*Document, error) {
+func Decode(src Source, overrides []Override, presets Presets, into any, opts ...DecodeOption) (*Document, error) {
 	v := reflect.ValueOf(into)
 	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
 		panic(fmt.Sprintf("conf: Decode into %T, want a pointer to a struct", into))
@@ -25,6 +25,9 @@ func Decode(src Source, overrides []Override, presets Presets, into any) (*Docum
 		panic(fmt.Sprintf("conf: Decode into %T, which is a single value in YAML", into))
 	}
 	d := &decoder{presets: presets, presetTrees: map[presetKey]*node{}}
+	for _, opt := range opts {
+		opt(d)
+	}
 	file := &source{name: src.Name, data: src.Data, rank: rankFile}
 	d.doc = &Document{src: file, nodes: map[string]*node{}}
 	document := d.parse(file)
@@ -36,7 +39,15 @@ func Decode(src Source, overrides []Override, presets Presets, into any) (*Docum
 		return nil, d.errs.sorted()
 	}
 	if tree.kind == kindMapping {
+		if d.open != nil {
+			if tree, overrides = d.compose(root, src, tree, overrides); tree == nil {
+				return nil, d.errs.sorted()
+			}
+		}
 		d.applyOverrides(root, tree, overrides)
+		if d.params != nil && len(d.errs) == 0 {
+			d.params.checkUsed(tree)
+		}
 	}
 	d.value(root, v.Elem(), tree, nil, true, "")
 	slices.SortFunc(d.doc.provenance, func(a, b Provenance) int { return cmp.Compare(a.Path, b.Path) })
@@ -54,6 +65,9 @@ type decoder struct {
 	presetTrees map[presetKey]*node
 	doc         *Document
 	errs        Errors
+	nodes       int     // values of files and overrides so far
+	open        Open    // nil if files are not composed
+	params      *params // of a composed file
 }
 
 // value decodes one value into dst. low supplies values only if inherit is set;
@@ -168,17 +182,28 @@ func (d *decoder) unknownKeys(s slot, n *node, path string) (meant []string) {
 		return nil
 	}
 	for _, c := range n.children {
-		if s.fields.field(c.key) == nil && !d.isFull() {
+		if s.fields.field(c.key) == nil && !d.isFull() && !(d.open != nil && strings.Contains(c.key, "${")) {
 			line, col := c.keyLine, c.keyCol
 			if line == 0 {
 				line, col = n.place()
 			}
-			d.report(c.src, line, col, join(path, c.key),
-				fmt.Sprintf("unknown key %s%s%s", quote(c.key), inside(path), suggest(c.key, "valid keys", s.names())))
+			hint := suggest(c.key, "valid keys", d.keys(s, path))
+			if key, value, ok := strings.Cut(c.key, ":"); ok && s.fields.field(key) != nil {
+				hint = fmt.Sprintf("; a blank is missing behind the colon: %s", quote(key+": "+value))
+			}
+			d.report(c.src, line, col, join(path, c.key), fmt.Sprintf("unknown key %s%s%s", quote(c.key), inside(path), hint))
 			meant = append(meant, Nearest(c.key, s.names()))
 		}
 	}
 	return meant
+}
+
+// keys lists the keys that a struct at a path has in a file.
+func (d *decoder) keys(s slot, path string) []string {
+	if path != "" || d.open == nil {
+		return s.names()
+	}
+	return append(slices.Clone(s.names()), includeKey, paramsKey)
 }
 
 // leaf decodes one setting and notes its provenance.
@@ -238,7 +263,7 @@ func (d *decoder) parseOne(s slot, n *node, dst reflect.Value, path string) bool
 	}
 	err := parseScalar(s.typeInfo, n, dst)
 	if err != nil {
-		d.errorf(n, path, "%s: %v", path, err)
+		d.errorf(n, path, "%s: %s", path, strings.ReplaceAll(err.Error(), strconv.Quote(n.text), quote(n.text)))
 	}
 	return err == nil
 }

@@ -63,7 +63,7 @@ var exporter = cmp.AllowUnexported(scenario{}, soc{}, cache{}, port{}, range_{},
 func TestDefaultsStayWhereTheFileIsSilent(t *testing.T) {
 	gpu := &cache{Ways: 2, Size: 1}
 	s := scenario{Run: run{Seed: 9}, SoC: soc{GPU: gpu}}
-	_, err := Decode(Source{"s.yaml", []byte("run: {duration: 1B}\nsoc: {gpu: {ways: 4}}\n")}, nil, nil, &s)
+	_, err := Decode(Source{Name: "s.yaml", Data: []byte("run: {duration: 1B}\nsoc: {gpu: {ways: 4}}\n")}, nil, nil, &s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestDefaultsStayWhereTheFileIsSilent(t *testing.T) {
 
 func TestAListReplacesADefaultList(t *testing.T) {
 	s := scenario{Buffers: []buffer{{Name: "old", Count: 9, Tags: []string{"x"}}}, Stages: []stage{{Name: "old"}}}
-	_, err := Decode(Source{"s.yaml", []byte(minimal + "buffers: {old: {}}\nstages: []\n")}, nil, nil, &s)
+	_, err := Decode(Source{Name: "s.yaml", Data: []byte(minimal + "buffers: {old: {}}\nstages: []\n")}, nil, nil, &s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,7 +258,7 @@ func TestAWrongStructPanics(t *testing.T) {
 							t.Error("no panic")
 						}
 					}()
-					_, _ = Decode(Source{"s.yaml", []byte("a: 1")}, nil, nil, test.into)
+					_, _ = Decode(Source{Name: "s.yaml", Data: []byte("a: 1")}, nil, nil, test.into)
 				}()
 			}
 		})

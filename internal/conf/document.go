@@ -25,6 +25,17 @@ func (d *Document) Position(path string) (line, col int, ok bool) {
 	return line, col, true
 }
 
+// Place is Position in whichever file writes the value: the one decoded, or one
+// that it includes.
+func (d *Document) Place(path string) (file string, line, col int, ok bool) {
+	n := d.nodes[path]
+	if n == nil || n.src.preset || n.src.rank >= rankOverride {
+		return "", 0, 0, false
+	}
+	line, col = n.place()
+	return n.src.name, line, col, true
+}
+
 // Provenance lists the settings in force that a preset backs, sorted by path: those
 // that come from a preset, and those that repeat the value of the preset
 // below them. A list of scalars is one setting.
@@ -35,12 +46,12 @@ func (d *Document) Provenance() []Provenance { return slices.Clone(d.provenance)
 // nearest enclosing place that the file or an override writes. The error is of
 // type *Error.
 func (d *Document) Errorf(path, format string, args ...any) error {
-	msg := fmt.Sprintf(format, args...)
+	msg := limited(fmt.Sprintf(format, args...))
 	if path != "" {
 		msg = path + ": " + msg
 	}
 	e := &Error{File: d.src.name, Line: 1, Col: 1, Path: path, Msg: msg, rank: d.src.rank}
-	preset := ""
+	src, preset := d.src, ""
 	for at := path; ; {
 		n := d.nodes[at]
 		switch {
@@ -51,9 +62,12 @@ func (d *Document) Errorf(path, format string, args ...any) error {
 		case n.src.rank >= rankOverride:
 			e.File, e.Line, e.Col, e.rank = n.src.name, 0, 0, n.src.rank
 		default:
+			src = n.src
+			e.File, e.rank = src.name, src.rank
 			e.Line, e.Col = n.place()
 		}
 		if n != nil && !n.src.preset {
+			e.Msg += n.written()
 			break
 		}
 		i := strings.LastIndexByte(at, '.')
@@ -66,7 +80,7 @@ func (d *Document) Errorf(path, format string, args ...any) error {
 		e.Msg += " (set by " + preset + ")"
 	}
 	if e.Line > 0 {
-		e.Text = d.src.line(e.Line)
+		e.Text = src.line(e.Line)
 	}
 	return e
 }

@@ -32,6 +32,12 @@ func WithProvenance(list []Provenance) EncodeOption {
 	}
 }
 
+// EscapeParams prints a text that contains "${" such that a composed file has
+// it as it is (see Composed).
+func EscapeParams() EncodeOption {
+	return func(e *encoder) { e.escape = true }
+}
+
 // Encode prints the struct v, or the one it points to, as YAML: every setting,
 // in the order of its fields, the name of a preset first. Short structs and
 // lists of scalars stand on one line. Left out are nil pointers and enums that
@@ -69,6 +75,7 @@ var errNilItem = errors.New("nil pointer in a list")
 type encoder struct {
 	out      bytes.Buffer
 	comments map[string]string // by path
+	escape   bool              // parameters
 	err      error
 }
 
@@ -197,7 +204,7 @@ func (e *encoder) leaf(s slot, v reflect.Value, path string, indent int) {
 	}
 	if s.shape != shapeList {
 		if text := v; s.shape == shapeString && isBlock(text.String()) {
-			e.block(text.String(), comment, indent)
+			e.block(e.escaped(text.String()), comment, indent)
 			return
 		}
 		e.out.WriteString(" " + e.scalar(s, v, path) + comment + "\n")
@@ -302,7 +309,15 @@ func (e *encoder) scalar(s slot, v reflect.Value, path string) string {
 			return text
 		}
 	}
-	return plainOrQuoted(text)
+	return plainOrQuoted(e.escaped(text))
+}
+
+// escaped is a text as the file has it.
+func (e *encoder) escaped(text string) string {
+	if e.escape {
+		return escapeText(text)
+	}
+	return text
 }
 
 var (

@@ -171,7 +171,7 @@ func TestListsOfPointersRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got list
-	if _, err := Decode(Source{"l.yaml", out}, nil, nil, &got); err != nil {
+	if _, err := Decode(Source{Name: "l.yaml", Data: out}, nil, nil, &got); err != nil {
 		t.Fatalf("%v\nof:\n%s", err, out)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -11,10 +11,11 @@ import (
 )
 
 const (
-	maxPrinted = 20  // errors that Errors.Error prints
-	maxErrors  = 500 // errors that one Decode collects
-	maxQuoted  = 60  // runes of user text quoted in a message
-	maxText    = 140 // runes of an offending line printed
+	maxPrinted = 20   // errors that Errors.Error prints
+	maxErrors  = 500  // errors that one Decode collects
+	maxQuoted  = 60   // runes of user text quoted in a message
+	maxText    = 140  // runes of an offending line printed
+	maxMessage = 2000 // bytes of a message
 )
 
 // Error is one error at one place.
@@ -176,10 +177,23 @@ func Join(errs ...error) error {
 
 // quote prints user text for a message, shortened.
 func quote(s string) string {
-	if r := []rune(s); len(r) > maxQuoted {
-		s = string(r[:maxQuoted]) + "..."
+	return fmt.Sprintf("%q", shorten(s))
+}
+
+// limited is a message, cut if a text of the user's made it long.
+func limited(msg string) string {
+	if len(msg) <= maxMessage {
+		return msg
 	}
-	return fmt.Sprintf("%q", s)
+	return strings.ToValidUTF8(msg[:maxMessage], "") + "..."
+}
+
+// shorten cuts user text to what a message holds.
+func shorten(s string) string {
+	if r := []rune(s); len(r) > maxQuoted {
+		return string(r[:maxQuoted]) + "..."
+	}
+	return s
 }
 
 // suggest ends a message about an unknown name: the nearest valid one, or all

@@ -27,7 +27,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(minimal+"stages: [&a {name: x}, *a]\n"), "stages.x", "[a]")
 	f.Fuzz(func(t *testing.T, data []byte, path, value string) {
 		var s scenario
-		doc, err := Decode(Source{"f.yaml", data}, []Override{{Path: path, Value: value}}, chips, &s)
+		doc, err := Decode(Source{Name: "f.yaml", Data: data}, []Override{{Path: path, Value: value}}, chips, &s)
 		if err != nil {
 			errs := err.(Errors)
 			if len(errs) == 0 || errs.Error() == "" {
@@ -55,7 +55,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatal(err)
 		}
 		var again scenario
-		if _, err := Decode(Source{"again.yaml", out}, nil, chips, &again); err != nil {
+		if _, err := Decode(Source{Name: "again.yaml", Data: out}, nil, chips, &again); err != nil {
 			t.Fatalf("%v\nof:\n%s", err, out)
 		}
 		twice, err := Encode(again, WithProvenance(doc.Provenance()))
@@ -72,7 +72,7 @@ func BenchmarkDecode(b *testing.B) {
 	settings := 0
 	for b.Loop() {
 		var s scenario
-		doc, err := Decode(Source{"s.yaml", text}, overrides, chips, &s)
+		doc, err := Decode(Source{Name: "s.yaml", Data: text}, overrides, chips, &s)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Override sets one path to a value, above the file and its presets.
@@ -20,6 +21,15 @@ type Override struct {
 	Origin      string // where it was given, for errors; "--set" if empty
 }
 
+// source is the text of the i-th override.
+func (o Override) source(i int) *source {
+	origin := o.Origin
+	if origin == "" {
+		origin = "--set"
+	}
+	return &source{name: strings.ToValidUTF8(origin+" "+o.Path+"="+o.Value, "\uFFFD"), data: []byte(o.Value), rank: rankOverride + i}
+}
+
 // override is an Override on its way into a tree.
 type override struct {
 	path  string
@@ -32,17 +42,16 @@ type override struct {
 func (d *decoder) applyOverrides(root slot, tree *node, overrides []Override) {
 	var list []override
 	for i, o := range overrides {
-		origin := o.Origin
-		if origin == "" {
-			origin = "--set"
-		}
-		src := &source{name: origin + " " + o.Path + "=" + o.Value, data: []byte(o.Value), rank: rankOverride + i}
+		src := o.source(i)
 		steps := strings.Split(o.Path, ".")
-		if slices.Contains(steps, "") {
+		if slices.Contains(steps, "") || !utf8.ValidString(o.Path) {
 			d.report(src, 0, 0, o.Path, "expected a dotted path such as run.duration")
 			continue
 		}
 		if value := d.overrideValue(src, o); value != nil {
+			if d.params != nil {
+				d.params.substitute(value, o.Path)
+			}
 			list = append(list, override{o.Path, steps, src, value})
 		}
 	}
@@ -65,6 +74,10 @@ func (o *override) depth() int {
 // overrideValue parses the value of an override, nil if an error was reported.
 func (d *decoder) overrideValue(src *source, o Override) *node {
 	text := strings.TrimSpace(o.Value)
+	if !utf8.ValidString(text) {
+		d.report(src, 0, 0, o.Path, "the value is not UTF-8 text")
+		return nil
+	}
 	if text == "" || strings.IndexByte("[{\"'", text[0]) < 0 {
 		n := &node{src: src, text: text}
 		if text == "" || text == "null" || text == "~" {
@@ -129,7 +142,7 @@ func (d *decoder) set(s slot, own, low *node, o *override, i int) *node {
 		}
 		f := s.fields.field(step)
 		if f == nil || f.key && s.keyed {
-			d.unknown(o, i, s.names())
+			d.unknown(o, i, d.keys(s, prefix))
 			return nil
 		}
 		inner = f.slot

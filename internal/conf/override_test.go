@@ -1,7 +1,9 @@
 package conf
 
 import (
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -100,9 +102,18 @@ func TestOverrideValuesArePlainTextUnlessBracketedOrQuoted(t *testing.T) {
 	}
 }
 
+func TestOverridesThatAreNotUTF8AreRefused(t *testing.T) {
+	for _, o := range []string{"name=a\xb7", "na\xb7me=a", "soc.\xf2={ways: 1}"} {
+		_, _, err := decode(minimal, o)
+		if err == nil || !utf8.ValidString(err.Error()) || !strings.Contains(err.Error(), "\uFFFD") {
+			t.Errorf("%q: got %q", o, err)
+		}
+	}
+}
+
 func TestErrorsNameTheOriginOfAnOverride(t *testing.T) {
 	var s scenario
-	_, err := Decode(Source{"s.yaml", []byte(minimal)}, []Override{{Path: "run.seed", Value: "x", Origin: "study.yaml: axis seed,"}}, nil, &s)
+	_, err := Decode(Source{Name: "s.yaml", Data: []byte(minimal)}, []Override{{Path: "run.seed", Value: "x", Origin: "study.yaml: axis seed,"}}, nil, &s)
 	if want := `study.yaml: axis seed, run.seed=x: expected a plain integer such as 4, found "x"`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %v", err, want)
 	}

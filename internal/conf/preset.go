@@ -80,7 +80,7 @@ func (d *decoder) readPreset(s slot, src *source, path string, above []string) *
 		d.errorf(base, join(path, "base"), "found %v, expected the name of a preset", base.kind)
 		return tree
 	}
-	return overlayFields(s, d.loadPreset(s, base.text, base, path, above), tree)
+	return presetLayers.fields(s, d.loadPreset(s, base.text, base, path, above), tree)
 }
 
 // expand resolves the preset of a struct of slot s: it returns the file's value
@@ -93,7 +93,7 @@ func (d *decoder) expand(s slot, own, low *node, inherit bool, path string) (*no
 	if name == nil && inherit {
 		name = low.child("preset")
 	}
-	if name == nil || name.kind != kindScalar {
+	if name == nil || name.kind != kindScalar || name.broken {
 		return own, low, inherit
 	}
 	if below := low.child("preset"); below == nil || below.text != name.text || !inherit {
@@ -103,7 +103,7 @@ func (d *decoder) expand(s slot, own, low *node, inherit bool, path string) (*no
 	if tree == nil {
 		return own, low, inherit
 	}
-	return own, overlayFields(s, tree, low), true
+	return own, presetLayers.fields(s, tree, low), true
 }
 
 // presetMapping turns a scalar that names a preset into a mapping.
@@ -119,10 +119,20 @@ func presetMapping(n *node) *node {
 	}
 }
 
-// overlay lays one preset tree over another, leaf by leaf, for a value of slot
-// s. A mapping that names another preset than the one below replaces it as a
-// whole, and so does a list without names.
-func overlay(s slot, below, above *node) *node {
+// layering is how one tree is laid over another, leaf by leaf. A mapping that
+// names another preset than the one below replaces it as a whole, and so does a
+// list without names. A list with names inherits from its namesakes below.
+type layering struct {
+	keepItems bool // keep the items of a list below that the one above does not name
+}
+
+var (
+	presetLayers = layering{}
+	fileLayers   = layering{keepItems: true}
+)
+
+// value lays one value of slot s over another.
+func (l layering) value(s slot, below, above *node) *node {
 	s = s.target()
 	switch {
 	case below == nil:
@@ -139,26 +149,52 @@ func overlay(s slot, below, above *node) *node {
 				return above
 			}
 		}
-		return overlayFields(s, below, above)
+		return l.fields(s, below, above)
 	}
 	if s.named {
-		return overlayKeys(below, above, func(string) slot { return s.item() })
+		return l.keys(below, above, func(string) slot { return s.item() })
 	}
 	key := s.itemFields().keyName()
 	if key == "" || above.kind != kindList || below.kind != kindList {
 		return above
 	}
+	return l.items(s, key, below, above)
+}
+
+// items lays one list of slot s over another, item by item of the same name.
+func (l layering) items(s slot, key string, below, above *node) *node {
 	list := *above
-	list.children = make([]*node, len(above.children))
-	for i, item := range above.children {
-		list.children[i] = overlay(s.item(), below.named(key, item.itemName(key)), item)
+	list.children = nil
+	if l.keepItems {
+		list.children = slices.Clone(below.children)
+	}
+	at := make(map[string]int, len(below.children)) // the first of each name
+	for i, item := range below.children {
+		name := item.itemName(key)
+		if _, twice := at[name]; name != "" && !twice {
+			at[name] = i
+		}
+	}
+	taken := map[string]bool{}
+	for _, item := range above.children {
+		name := item.itemName(key)
+		i, ok := at[name]
+		if ok {
+			item = l.value(s.item(), below.children[i], item)
+		}
+		if ok && l.keepItems && !taken[name] { // a second one is a duplicate, to be reported
+			taken[name] = true
+			list.children[i] = item
+			continue
+		}
+		list.children = append(list.children, item)
 	}
 	return &list
 }
 
-// overlayFields lays one mapping over another for a struct of slot s. Either
+// fields lays one mapping over another for a struct of slot s. Either
 // may be nil.
-func overlayFields(s slot, below, above *node) *node {
+func (l layering) fields(s slot, below, above *node) *node {
 	switch {
 	case below == nil:
 		return above
@@ -166,7 +202,7 @@ func overlayFields(s slot, below, above *node) *node {
 		return below
 	}
 	fields := s.target().fields
-	return overlayKeys(below, above, func(key string) slot {
+	return l.keys(below, above, func(key string) slot {
 		if f := fields.field(key); f != nil {
 			return f.slot
 		}
@@ -174,9 +210,9 @@ func overlayFields(s slot, below, above *node) *node {
 	})
 }
 
-// overlayKeys lays a mapping over another. The order of keys is that of the one
+// keys lays a mapping over another. The order of keys is that of the one
 // above if it has them all, else that of the one below, new keys last.
-func overlayKeys(below, above *node, slotOf func(key string) slot) *node {
+func (l layering) keys(below, above *node, slotOf func(key string) slot) *node {
 	if below.kind != kindMapping || above.kind != kindMapping {
 		return above
 	}
@@ -186,7 +222,7 @@ func overlayKeys(below, above *node, slotOf func(key string) slot) *node {
 		s := slotOf(key)
 		child := above.child(key)
 		if s.typeInfo != nil {
-			child = overlay(s, below.child(key), child)
+			child = l.value(s, below.child(key), child)
 		} else if child == nil {
 			child = below.child(key)
 		}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
@@ -25,6 +26,9 @@ func (d *decoder) parse(src *source) *yaml.Node {
 	src.data = bytes.TrimPrefix(src.data, []byte("\uFEFF"))
 	if len(src.data) > maxFile {
 		return fail(1, 1, fmt.Sprintf("the file has %d bytes; more than 4 MiB are refused", len(src.data)))
+	}
+	if bytes.HasPrefix(src.data, []byte("\xFF\xFE")) || bytes.HasPrefix(src.data, []byte("\xFE\xFF")) {
+		return fail(1, 1, "the file is UTF-16 text; save it as UTF-8")
 	}
 	if i := bytes.IndexByte(src.data, 0); i >= 0 {
 		line, col := src.locate(i)
@@ -98,6 +102,7 @@ func (s *source) locate(offset int) (line, col int) {
 
 var (
 	lineInError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+	noBlank     = regexp.MustCompile(`^( *(?:- )?)([A-Za-z_]+):([^ /].*)$`)
 	anchorName  = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
 )
 
@@ -122,10 +127,19 @@ func (s *source) diagnose(err error) (line, col int, msg string) {
 	if scan.run(); scan.msg != "" {
 		return scan.line, scan.col, scan.msg
 	}
+	if at := scan.param; at.line > 0 {
+		return at.line, scan.column(at), `in brackets a value with a parameter stands in quotes: "${name}"`
+	}
 	text := s.line(line)
 	col = utf8.RuneCountInString(text) - utf8.RuneCountInString(strings.TrimLeft(text, " ")) + 1
 	switch {
 	case strings.Contains(msg, "mapping values are not allowed"):
+		if m := noBlank.FindStringSubmatch(s.line(line - 1)); m != nil {
+			return line - 1, utf8.RuneCountInString(m[1]) + 1, fmt.Sprintf("expected \"key: value\"; a blank is missing behind the colon: %s", quote(m[2]+": "+m[3]))
+		}
+		if at := scan.notKey; at.line == line {
+			return line, scan.column(at), "expected a key in line with those above; check the indentation"
+		}
 		// Point at the colon that is one too many.
 		if i := strings.Index(text, ":"); i >= 0 {
 			if j := strings.Index(text[i+1:], ": "); j >= 0 {
@@ -136,10 +150,24 @@ func (s *source) diagnose(err error) (line, col int, msg string) {
 		msg = "a mapping cannot begin here; check the indentation, and put a text that contains \": \" in quotes"
 	case strings.Contains(msg, "could not find expected ':'"):
 		msg = "expected \"key: value\""
+		if m := noBlank.FindStringSubmatch(text); m != nil {
+			msg = fmt.Sprintf("expected \"key: value\"; a blank is missing behind the colon: %s", quote(m[2]+": "+m[3]))
+		}
 	case strings.Contains(msg, "did not find expected key"):
 		msg = "expected a key; check the indentation"
+		if at := scan.notKey; at.line > 0 {
+			return at.line, scan.column(at), "expected a key in line with those above; check the indentation"
+		}
 	case strings.Contains(msg, "did not find expected '-' indicator"):
 		msg = "expected an item \"- ...\" of the list; check the indentation"
+		if at := scan.notItem; at.line > 0 {
+			return at.line, scan.column(at), "expected an item \"- ...\" of the list above; check the indentation"
+		}
+	case strings.Contains(msg, "found unknown escape character"):
+		if at := scan.escape; at.line > 0 {
+			line, col = at.line, scan.column(at)
+		}
+		msg = "unknown escape in a quoted text; a backslash is written \\\\, or put the text in single quotes"
 	case strings.Contains(msg, "found character that cannot start any token"):
 		if i := strings.IndexAny(text, "@`%\t"); i >= 0 {
 			col = utf8.RuneCountInString(text[:i]) + 1
@@ -164,9 +192,15 @@ type scanner struct {
 
 	open    []mark // brackets open
 	indents []int  // columns of the enclosing blocks
+	lists   []bool // and whether they are lists
+	ended   bool   // the value of the last line is complete
 	quote   byte   // open quote, 0 if none
 	quoted  mark   // its place
 	literal int    // indentation of the line that opened a block of text, -1 if none
+	param   mark   // the first ${ in brackets without quotes
+	escape  mark   // the first \ before what no escape begins with
+	notKey  mark   // the first line from yamlLine on that fits no mapping
+	notItem mark   // and the first that fits no list
 }
 
 // mark is a character with its place: a line, and an offset in bytes there.
@@ -224,18 +258,30 @@ func (s *scanner) scanLine(n int, text string) {
 		if body[0] == '#' {
 			return
 		}
+		if r, _ := utf8.DecodeRuneInString(body); r >= utf8.RuneSelf && (unicode.IsSpace(r) || unicode.Is(unicode.Cf, r)) {
+			s.fail(n, indent, "the character %U in the indentation; YAML indents by plain spaces", r)
+			return
+		}
 		if body == "---" || body == "..." {
-			s.indents = nil
+			s.indents, s.lists = nil, nil
 			return
 		}
 		s.indentation(n, indent, body)
 	}
+	defer func() {
+		code := text
+		if c := lineComment(text); c != "" {
+			code = text[:len(text)-len(c)-1]
+		}
+		code = strings.TrimRight(code, " \t")
+		s.ended = code != "" && strings.IndexByte(":-?|>", code[len(code)-1]) < 0
+	}()
 	start := true // a value may begin here
 	for ; i < len(text); i++ {
 		c := text[i]
 		switch {
 		case s.quote != 0:
-			i = s.inQuote(text, i)
+			i = s.inQuote(n, text, i)
 			start = false
 			s.after(n, text, i)
 		case c == ' ' || c == '\t':
@@ -247,6 +293,9 @@ func (s *scanner) scanLine(n int, text string) {
 		case start && (c == '"' || c == '\''):
 			s.quote, s.quoted = c, mark{c, n, i}
 		case (start || len(s.open) > 0) && (c == '[' || c == '{'):
+			if c == '{' && len(s.open) > 0 && i > 0 && text[i-1] == '$' && s.param.line == 0 {
+				s.param = mark{c, n, i - 1}
+			}
 			s.open = append(s.open, mark{c, n, i})
 			start = true
 		case len(s.open) > 0 && (c == ']' || c == '}'):
@@ -283,13 +332,18 @@ func (s *scanner) after(n int, text string, i int) {
 	}
 }
 
+// escapes are the characters that may follow a backslash in double quotes.
+const escapes = "0abt\tnvfre \"/\\N_LPxuU"
+
 // inQuote passes over a quoted text from text[i] on and returns the index of
 // its last character in this line.
-func (s *scanner) inQuote(text string, i int) int {
+func (s *scanner) inQuote(n int, text string, i int) int {
 	for ; i < len(text); i++ {
 		switch {
 		case s.quote == '"' && text[i] == '\\':
-			i++
+			if i++; s.escape.line == 0 && i < len(text) && strings.IndexByte(escapes, text[i]) < 0 {
+				s.escape = mark{text[i], n, i - 1}
+			}
 		case text[i] == s.quote && s.quote == '\'' && i+1 < len(text) && text[i+1] == '\'':
 			i++
 		case text[i] == s.quote:
@@ -304,9 +358,10 @@ func (s *scanner) inQuote(text string, i int) int {
 func (s *scanner) indentation(n, indent int, body string) {
 	deeper := false
 	for len(s.indents) > 0 && s.indents[len(s.indents)-1] > indent {
-		s.indents = s.indents[:len(s.indents)-1]
+		s.indents, s.lists = s.indents[:len(s.indents)-1], s.lists[:len(s.lists)-1]
 		deeper = true
 	}
+	item := strings.HasPrefix(body, "- ") || body == "-"
 	top := -1
 	if len(s.indents) > 0 {
 		top = s.indents[len(s.indents)-1]
@@ -316,12 +371,22 @@ func (s *scanner) indentation(n, indent int, body string) {
 			s.fail(n, indent, "the indentation matches no enclosing level")
 			return
 		}
-		s.indents = append(s.indents, indent)
+		if !item && s.ended && n >= s.yamlLine && s.notKey.line == 0 && strings.Contains(body, ":") {
+			s.notKey = mark{0, n, indent}
+		}
+		s.indents, s.lists = append(s.indents, indent), append(s.lists, item)
+	} else if list := s.lists[len(s.lists)-1]; n >= s.yamlLine {
+		if list && !item && s.notItem.line == 0 {
+			s.notItem = mark{0, n, indent}
+		}
+		if !list && item && s.ended && s.notKey.line == 0 {
+			s.notKey = mark{0, n, indent}
+		}
 	}
 	for strings.HasPrefix(body, "- ") {
 		rest := strings.TrimLeft(body[1:], " ")
 		indent += len(body) - len(rest)
 		body = rest
-		s.indents = append(s.indents, indent)
+		s.indents, s.lists = append(s.indents, indent), append(s.lists, false)
 	}
 }

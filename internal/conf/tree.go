@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	maxNodes = 100_000 // values of a file, its aliases expanded
+	maxNodes = 100_000 // values of a file and those it includes, aliases expanded
 	maxDepth = 64
 )
 
@@ -45,6 +45,7 @@ type node struct {
 	children        []*node
 	index           map[string]int // of a large mapping's children, else nil
 	note            *note          // of a preset's leaf
+	from            *made          // of a value that parameters made
 }
 
 // note is the comment of a preset's leaf.
@@ -202,7 +203,13 @@ type converter struct {
 // convert returns the tree of a YAML document, nil if an error was reported.
 func (d *decoder) convert(src *source, root *yaml.Node) *node {
 	c := &converter{d: d, src: src, active: map[*yaml.Node]bool{}}
+	if !src.preset {
+		c.nodes = d.nodes
+	}
 	n := c.value(root, "", 0)
+	if !src.preset {
+		d.nodes = c.nodes
+	}
 	if c.full {
 		return nil
 	}
@@ -365,8 +372,8 @@ type source struct {
 
 // Ranks order the errors of several sources.
 const (
-	rankFile     = 0
-	rankOverride = 1 // and up, in order
+	rankFile     = 0       // and up, in order, those it includes
+	rankOverride = 1 << 10 // and up, in order
 	rankPreset   = 1 << 20
 	rankOther    = 1 << 21
 )
@@ -409,8 +416,8 @@ func (d *decoder) report(src *source, line, col int, path, msg string) {
 	if d.isFull() {
 		return
 	}
-	e := &Error{File: src.name, Path: path, Msg: msg, rank: src.rank}
-	if src.rank == rankFile || src.preset {
+	e := &Error{File: limited(src.name), Path: path, Msg: limited(msg), rank: src.rank}
+	if src.rank < rankOverride || src.preset {
 		e.Line, e.Col, e.Text = max(line, 1), max(col, 1), src.line(max(line, 1))
 	} else if strings.Contains(src.name, " "+path+"=") {
 		e.Msg = strings.TrimPrefix(msg, path+": ")
@@ -424,5 +431,5 @@ func (d *decoder) errorf(n *node, path, format string, args ...any) {
 		return
 	}
 	line, col := n.place()
-	d.report(n.src, line, col, path, fmt.Sprintf(format, args...))
+	d.report(n.src, line, col, path, fmt.Sprintf(format, args...)+n.written())
 }

@@ -35,15 +35,24 @@ func ParseExpectation(text string) (Expectation, error) {
 			break
 		}
 		if len(value) > 40 {
-			return Expectation{}, fmt.Errorf("expectation %q: the value is too long", text)
+			return Expectation{}, fmt.Errorf("expectation %q: the value is too long", shorten(text))
 		}
 		e.Value, e.Unit = parseValue(value)
 		if e.Value == nil {
-			return Expectation{}, fmt.Errorf("expectation %q: %q is neither a number nor a duration, size or percentage, such as 0, 4ms, 64KiB or 25%%", text, value)
+			return Expectation{}, fmt.Errorf("expectation %q: %q is neither a number nor a duration, size or percentage, such as 0, 4ms, 64KiB or 25%%", shorten(text), value)
 		}
 		return e, nil
 	}
-	return Expectation{}, fmt.Errorf("expectation %q: expected METRIC OP VALUE with OP one of %s, for example frames.dropped == 0", text, strings.Join(operators, " "))
+	return Expectation{}, fmt.Errorf("expectation %q: expected METRIC OP VALUE with OP one of %s, for example frames.dropped == 0", shorten(text), strings.Join(operators, " "))
+}
+
+// shorten cuts a text to what a message holds.
+func shorten(s string) string {
+	const most = 100
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "..."
+	}
+	return s
 }
 
 func parseValue(s string) (*big.Rat, string) {

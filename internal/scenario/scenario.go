@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -39,7 +38,7 @@ type Scenario struct {
 	Description string         `conf:"description" doc:"What it shows, in a line."`
 	SoC         soc.Config     `conf:"soc,required,preset=soc" doc:"The chip: a preset's name, or a preset with settings of its own."`
 	Run         Run            `conf:"run" doc:"Duration, warm-up and seed."`
-	Strategy    string         `conf:"strategy" doc:"Flush strategy the scenario is meant for, with its parameters: nvmap(inner=1MiB); @FILE is a rule table, looked for beside the scenario. expect is judged under it."`
+	Strategy    string         `conf:"strategy" doc:"Flush strategy the scenario is meant for, with its parameters: nvmap(inner=1MiB); @FILE is a rule table, looked for beside the file that names it. expect is judged under it."`
 	Buffers     []graph.Buffer `conf:"buffers,map" doc:"Buffer sets by name."`
 	Stages      []graph.Stage  `conf:"stages" doc:"Stages that pass buffers along."`
 	Tasks       []graph.Task   `conf:"tasks" doc:"Tasks beside them."`
@@ -76,7 +75,7 @@ func Read(name string) (conf.Source, error) {
 		return conf.Source{Name: name, Data: data}, nil
 	}
 	if lib, ok := scenarios.Read(name); ok && errors.Is(err, fs.ErrNotExist) {
-		return conf.Source{Name: name + ".yaml", Data: lib}, nil
+		return conf.Source{Name: name + ".yaml", Data: lib, Builtin: true}, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return conf.Source{}, fmt.Errorf("reading scenario: %w", err)
@@ -89,31 +88,15 @@ func Read(name string) (conf.Source, error) {
 	return conf.Source{}, fmt.Errorf("%w: %q is neither a file nor one of the library (%s)%s", ErrNotFound, name, strings.Join(scenarios.Names(), ", "), hint)
 }
 
-// maxFile bounds what is read of a scenario file; conf refuses anything near it.
-const maxFile = 8 << 20
-
-func readFile(name string) ([]byte, error) {
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, err
-	}
-	if info.IsDir() {
-		return nil, fmt.Errorf("%s is a directory; name a scenario file in it", name)
-	}
-	if info.Size() > maxFile {
-		return nil, fmt.Errorf("%s has %d bytes; a scenario has at most a few thousand", name, info.Size())
-	}
-	return os.ReadFile(name)
-}
-
 // Load decodes and checks a scenario. The error holds all mistakes of the file, with their places.
 func Load(src conf.Source, overrides []conf.Override) (*Loaded, error) {
 	l := &Loaded{Scenario: defaults(), dir: filepath.Dir(src.Name)}
-	doc, err := conf.Decode(src, overrides, presets.Set{}, &l.Scenario)
+	doc, err := conf.Decode(src, overrides, presets.Set{}, &l.Scenario, conf.Composed(openIncluded))
 	if err != nil {
 		return nil, err
 	}
 	l.doc = doc
+	l.relocateStrategy()
 	if err := l.check(); err != nil {
 		return nil, err
 	}
@@ -134,7 +117,7 @@ func Load(src conf.Source, overrides []conf.Override) (*Loaded, error) {
 
 // Resolved returns the scenario with every setting filled in. Loading that gives the same scenario.
 func (l *Loaded) Resolved() ([]byte, error) {
-	text, err := conf.Encode(l.Scenario)
+	text, err := conf.Encode(l.Scenario, conf.EscapeParams())
 	if err != nil {
 		return nil, fmt.Errorf("printing scenario %s: %w", l.Name, err)
 	}
@@ -143,7 +126,7 @@ func (l *Loaded) Resolved() ([]byte, error) {
 
 // Annotated is Resolved with a comment behind each value that a preset set, saying where it comes from.
 func (l *Loaded) Annotated() ([]byte, error) {
-	text, err := conf.Encode(l.Scenario, conf.WithProvenance(l.doc.Provenance()))
+	text, err := conf.Encode(l.Scenario, conf.EscapeParams(), conf.WithProvenance(l.doc.Provenance()))
 	if err != nil {
 		return nil, fmt.Errorf("printing scenario %s: %w", l.Name, err)
 	}

@@ -9,6 +9,7 @@ package strategy
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -96,9 +97,17 @@ func open(path, dir string) (flush.Info, error) {
 	case stat.Size() > maxFile:
 		return flush.Info{}, fmt.Errorf("rule table @%s: %s has %d bytes; a table has at most a few thousand", path, name, stat.Size())
 	}
-	data, err := os.ReadFile(name)
+	file, err := os.Open(name)
 	if err != nil {
 		return flush.Info{}, fmt.Errorf("reading rule table: %w", err)
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxFile+1)) // a device or a pipe tells no size
+	switch {
+	case err != nil:
+		return flush.Info{}, fmt.Errorf("reading rule table: %w", err)
+	case len(data) > maxFile:
+		return flush.Info{}, fmt.Errorf("rule table @%s: %s does not end after %d bytes; a table has at most a few thousand", path, name, maxFile)
 	}
 	info, err := Load(conf.Source{Name: name, Data: data})
 	info.Name = "@" + info.Name
