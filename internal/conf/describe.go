@@ -38,6 +38,7 @@ type Setting struct {
 	Optional bool     // a Mapping that is not there unless the file has it
 	Fields   []Setting
 	Item     *Setting // of a List
+	OrOne    bool     // a List for which a single item may stand
 	Named    bool     // a List written as a mapping from names to items
 	Key      string   // of a List: the key that names its items, "" if they go by index
 }
@@ -46,6 +47,14 @@ type Setting struct {
 // text that UnmarshalText reads but for blanks around it, examples show it.
 type Syntax interface {
 	Syntax() (what, pattern string, examples []string)
+}
+
+// ComposedSettings describes the two keys that the option Composed adds to a file.
+func ComposedSettings() []Setting {
+	return []Setting{
+		{Name: includeKey, Kind: List, OrOne: true, Item: &Setting{Kind: Text}, Doc: "Files, or scenarios of the library, that lie below this one, each above those before it: what this file leaves out, they say."},
+		{Name: paramsKey, Kind: List, Named: true, Item: &Setting{Kind: Text}, Doc: "Values by name, which stand for ${name} in the values of this file and of those that it includes."},
+	}
 }
 
 // NamePattern matches what may name an item.

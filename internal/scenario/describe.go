@@ -14,5 +14,6 @@ func Describe() conf.Setting {
 	enum(s.Sub("soc").Sub("coherence"), dmaapi.ProfileNames())
 	s.Sub("strategy").Values = strategy.Names()
 	s.Sub("expect").Item.Pattern = `^[^ \t<>=!]+\s*(==|!=|<=|>=|<|>)\s*[0-9.].*$`
+	s.Fields = append(s.Fields, conf.ComposedSettings()...)
 	return s
 }

@@ -11,5 +11,6 @@ func Schema() ([]byte, error) {
 		ID:          "urn:socsim:scenario:v1",
 		Title:       "socsim scenario, " + APIVersion,
 		Description: "Written by socsim schema from the keys that the decoder reads.",
+		Composed:    true,
 	}, Describe(), presets.Set{}.Names)
 }

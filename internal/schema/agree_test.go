@@ -176,13 +176,70 @@ func TestOtherSpellingsAreTakenByTheDecoderAndTheSchema(t *testing.T) {
 	}
 }
 
+// composed is a scenario that lies above another and uses parameters for each kind of value.
+const composed = `include: [camera-preview]
+name: composed-${n}
+params: {n: 4, size: 864x656, chip: omap3430, flag: true, share: 0.5, word: uyvy}
+soc: {preset: "${chip}", l2: {replacement: lru}, memory: {fragmentation: "${share}"}}
+run: {dma_debug: "${flag}", duration: "${n}0ms"}
+buffers:
+  preview: {count: "${n}", size: "${size}", format: "${word}"}
+stages:
+  - {name: faces, every: "${n}", read: {fraction: "${share}"}}
+  - {name: camera, sensor: "et8ek8-${size}"}
+expect:
+  - frames.dropped <= ${n}
+`
+
+func TestWhatIsComposedIsTakenByTheDecoderAndTheSchema(t *testing.T) {
+	s := compiled(t)
+	for _, text := range []string{composed, strings.Replace(composed, "[camera-preview]", "camera-preview", 1), "include: cpu-filter\n", "include: cpu-filter\nparams: {}\n"} {
+		if _, err := scenario.Load(conf.Source{Name: "composed.yaml", Data: []byte(text)}, nil); err != nil {
+			t.Error(err)
+		}
+		v, err := value([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Validate(v); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, c := range []struct{ old, wrong string }{
+		{"include: [camera-preview]", "include: {file: camera-preview}"},
+		{"include: [camera-preview]", "include: [[camera-preview]]"},
+		{"include: [camera-preview]", "included: camera-preview"},
+		{"include: [camera-preview]\n", ""},
+		{"params: {n: 4", "params: {n: [4]"},
+		{"params: {n: 4", "params: {a b: 4, n: 4"},
+		{"count: \"${n}\"", "count: \"$n\""},
+		{"count: \"${n}\"", "count: \"{n}\""},
+		{"dma_debug: \"${flag}\"", "dma_debug: flag"},
+		{"format: \"${word}\"", "format: word"},
+		{"name: faces, ", ""},
+		{"every: ", "evry: "},
+	} {
+		text := strings.Replace(composed, c.old, c.wrong, 1)
+		if text == composed {
+			t.Errorf("%q is not in the text", c.old)
+		}
+		if _, err := scenario.Load(conf.Source{Name: "wrong.yaml", Data: []byte(text)}, nil); err == nil {
+			t.Errorf("%q: it loads", c.wrong)
+		}
+		if v, err := value([]byte(text)); err == nil && s.Validate(v) == nil {
+			t.Errorf("%q: the schema takes it", c.wrong)
+		}
+	}
+}
+
 // beyond matches errors of decoding that no schema can find.
-var beyond = regexp.MustCompile(`duplicate|too large|finer than|more than|out of range|cannot name an item|expected a plain integer, found "[0-9]+\.0+"|expected a plain integer.*e`)
+var beyond = regexp.MustCompile(`\$\{|parameter|include|it is written|duplicate|too large|finer than|more than|out of range|cannot name an item|expected a plain integer, found "[0-9]+\.0+"|expected a plain integer.*e`)
 
 // pool are the scalars that a mutation puts anywhere.
 var pool = []string{
 	"5", "0", "-1", "2", "1.5", "0.5", "true", "false", "null", "~", "yes", "\"5\"", "\"true\"", "5ms", "64KiB", "166MHz", "25%", "25 %", "101%", "2cycles", "2cycles/B", "864x656", "0x0", "full", "auto",
 	"range", "cached", "lru", "90", "BL8", "3", "omap3430", "acx565akm", "uyvy", "isp", "[]", "{}", "[5]", "{a: 1}", "a b", "''", "0x10", "1e3", "2026-01-01", "99999999999GiB", "1.5ps", "a.b == 1", "a.b=1", ".inf",
+	"${n}", "x${n}", "\"${n}\"", "${none}", "$${n}", "$n",
 }
 
 // mutate changes one thing of a tree.
@@ -240,7 +297,7 @@ func agree(t interface{ Errorf(string, ...any) }, validate func(any) error, text
 
 func TestDecoderAndSchemaAgreeOnMutatedScenarios(t *testing.T) {
 	s := compiled(t)
-	texts := [][]byte{[]byte(base)}
+	texts := [][]byte{[]byte(base), []byte(composed)}
 	for _, name := range scenarios.Names() {
 		text, _ := scenarios.Read(name)
 		texts = append(texts, text)

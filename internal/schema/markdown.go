@@ -30,11 +30,17 @@ func Type(s conf.Setting) string {
 		}
 		return "mapping"
 	case conf.List:
+		if s.Named && len(s.Item.Fields) == 0 {
+			return "mapping from names to values"
+		}
 		if s.Named {
 			return "mapping from names"
 		}
 		if len(s.Item.Fields) > 0 {
 			return "list of mappings"
+		}
+		if s.OrOne {
+			return Type(*s.Item) + ", or a list of it"
 		}
 		return "list of " + Type(*s.Item)
 	}

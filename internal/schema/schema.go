@@ -21,11 +21,14 @@ import (
 // Document heads a schema.
 type Document struct {
 	ID, Title, Description string
+	// Composed tells that files may include others and use parameters, by the keys "include" and "params" of the language: then a key is required only where nothing is included, and
+	// "${name}" may stand in any value.
+	Composed bool
 }
 
 // JSON writes the schema of a configuration. names lists the presets of a namespace.
 func JSON(head Document, root conf.Setting, names func(namespace string) []string) ([]byte, error) {
-	g := generator{names}
+	g := generator{names, head.Composed}
 	doc := object{
 		{"$schema", "https://json-schema.org/draft/2020-12/schema"},
 		{"$id", head.ID},
@@ -36,7 +39,16 @@ func JSON(head Document, root conf.Setting, names func(namespace string) []strin
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", " ")
-	if err := e.Encode(append(doc, g.value(root)...)); err != nil {
+	doc = append(doc, g.value(root)...)
+	if head.Composed {
+		doc = append(
+			doc,
+			member{"if", object{{"not", object{{"required", []string{"include"}}}}}},
+			member{"then", requirements(root)},
+			member{"$defs", object{{"parameter", object{{"type", "string"}, {"pattern", parameter}}}}},
+		)
+	}
+	if err := e.Encode(doc); err != nil {
 		return nil, fmt.Errorf("writing the schema: %w", err)
 	}
 	return b.Bytes(), nil
@@ -74,7 +86,64 @@ func (o object) MarshalJSON() ([]byte, error) {
 }
 
 type generator struct {
-	names func(namespace string) []string
+	names    func(namespace string) []string
+	composed bool
+}
+
+// parameter matches a text in which a parameter stands.
+const parameter = `\$\{[^}]*\}`
+
+// requirements is the schema of what a file that includes nothing must have, nil for nothing. Keys that name items are required anyhow.
+func requirements(s conf.Setting) object {
+	switch {
+	case s.InPreset || s.Preset != "":
+		return nil // a preset may have it
+	case s.Kind == conf.List && len(s.Item.Fields) > 0:
+		items := "items"
+		if s.Named {
+			items = "additionalProperties"
+		}
+		if inner := requirements(*s.Item); inner != nil {
+			return object{{items, inner}}
+		}
+	case s.Kind == conf.Mapping:
+		var properties, out object
+		var required []string
+		for _, f := range s.Fields {
+			if f.Required {
+				required = append(required, f.Name)
+			}
+			if inner := requirements(f); inner != nil {
+				properties = append(properties, member{f.Name, inner})
+			}
+		}
+		if len(required) > 0 {
+			out = append(out, member{"required", required})
+		}
+		if len(properties) > 0 {
+			out = append(out, member{"properties", properties})
+		}
+		return out
+	}
+	return nil
+}
+
+// orParameter adds to the schema of a scalar that a parameter may stand for it. An editor that knows patternErrorMessage says what is expected instead of the pattern.
+func (g generator) orParameter(schema object, expected string) object {
+	if !g.composed {
+		return schema
+	}
+	for i, m := range schema {
+		switch m.key {
+		case "enum":
+			return object{{"anyOf", []object{schema, {{"$ref", "#/$defs/parameter"}}}}}
+		case "pattern":
+			schema[i].value = m.value.(string) + "|" + parameter
+			return append(schema, member{"patternErrorMessage", "expected " + expected})
+		}
+	}
+	schema[0].value = []string{schema[0].value.(string), "string"} // its type
+	return append(schema, member{"pattern", parameter}, member{"patternErrorMessage", "expected " + expected})
 }
 
 // setting is the schema of a key.
@@ -104,25 +173,34 @@ func literal(s conf.Setting) any {
 func (g generator) value(s conf.Setting) object {
 	switch s.Kind {
 	case conf.Bool:
-		return object{{"type", "boolean"}}
+		return g.orParameter(object{{"type", "boolean"}}, "true or false")
 	case conf.Integer:
 		if s.Unsigned {
-			return object{{"type", "integer"}, {"minimum", 0}}
+			return g.orParameter(object{{"type", "integer"}, {"minimum", 0}}, "an integer, not negative")
 		}
-		return object{{"type", "integer"}}
+		return g.orParameter(object{{"type", "integer"}}, "an integer")
 	case conf.Enum:
-		return object{{"enum", words(s.Values)}}
+		return g.orParameter(object{{"enum", words(s.Values)}}, "")
 	case conf.Quantity:
-		return quantity(s)
+		return g.orParameter(quantity(s), "a "+Type(s))
 	case conf.List:
 		return g.list(s)
 	case conf.Mapping:
 		if s.Preset != "" {
-			return object{{"anyOf", []object{{{"description", "A preset."}, {"enum", g.names(s.Preset)}}, g.mapping(s)}}}
+			return object{{"anyOf", append(g.preset(s), g.mapping(s))}}
 		}
 		return g.mapping(s)
 	}
-	return text(s)
+	return g.text(s)
+}
+
+// preset is the schemas of a preset's name.
+func (g generator) preset(s conf.Setting) []object {
+	out := []object{{{"description", "A preset."}, {"enum", g.names(s.Preset)}}}
+	if g.composed {
+		out = append(out, object{{"$ref", "#/$defs/parameter"}})
+	}
+	return out
 }
 
 // words lists the values of an enum. One that is a number in YAML counts as such, too.
@@ -138,7 +216,7 @@ func words(values []string) []any {
 }
 
 // text is the schema of a text. YAML takes some texts for numbers or truth values; decoding takes those as they are written, and so does the schema where they match the pattern.
-func text(s conf.Setting) object {
+func (g generator) text(s conf.Setting) object {
 	types := []string{"string"}
 	pattern := regexp.MustCompile(s.Pattern)
 	if slices.ContainsFunc([]string{"5", "1.5", "1e3"}, pattern.MatchString) {
@@ -150,9 +228,9 @@ func text(s conf.Setting) object {
 	out := object{{"type", types}}
 	switch {
 	case len(types) == 1:
-		out = object{{"type", "string"}, {"pattern", s.Pattern}}
+		return g.orParameter(object{{"type", "string"}, {"pattern", s.Pattern}}, "text as described")
 	case s.Pattern != "":
-		out = append(out, member{"pattern", s.Pattern})
+		return g.orParameter(append(out, member{"pattern", s.Pattern}), "a name of letters, digits, _ and -, that is no number")
 	case len(s.Values) > 0:
 		out = object{{"anyOf", []object{{{"enum", s.Values}}, out}}}
 	}
@@ -186,14 +264,14 @@ func quantity(s conf.Setting) object {
 }
 
 func (g generator) list(s conf.Setting) object {
-	if !s.Named {
-		return object{{"type", "array"}, {"items", g.value(*s.Item)}}
+	item := g.value(*s.Item)
+	switch {
+	case s.Named:
+		return object{{"type", "object"}, {"propertyNames", object{{"pattern", conf.NamePattern}}}, {"additionalProperties", item}}
+	case s.OrOne:
+		return object{{"anyOf", []object{item, {{"type", "array"}, {"items", item}}}}}
 	}
-	return object{
-		{"type", "object"},
-		{"propertyNames", object{{"pattern", conf.NamePattern}}},
-		{"additionalProperties", g.value(*s.Item)},
-	}
+	return object{{"type", "array"}, {"items", item}}
 }
 
 func (g generator) mapping(s conf.Setting) object {
@@ -202,10 +280,10 @@ func (g generator) mapping(s conf.Setting) object {
 	for _, f := range s.Fields {
 		p := g.setting(f)
 		if f.Name == "preset" && s.Preset != "" {
-			p = object{{"description", f.Doc}, {"enum", g.names(s.Preset)}}
+			p = object{{"description", f.Doc}, {"anyOf", g.preset(s)}}
 		}
 		properties = append(properties, member{f.Name, p})
-		if f.Required && !f.InPreset {
+		if f.Required && !f.InPreset && (!g.composed || f.Pattern == conf.NamePattern) {
 			required = append(required, f.Name)
 		}
 	}

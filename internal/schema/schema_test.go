@@ -93,10 +93,18 @@ func plain(v any) any {
 	return v
 }
 
+// included opens the library's scenarios.
+func included(_ conf.Source, name string) (conf.Source, error) {
+	if text, ok := scenarios.Read(name); ok {
+		return conf.Source{Name: name, Data: text}, nil
+	}
+	return conf.Source{}, os.ErrNotExist
+}
+
 // decode decodes without the checks that need the whole.
 func decode(text []byte) error {
 	var s scenario.Scenario
-	_, err := conf.Decode(conf.Source{Name: "x.yaml", Data: text}, nil, presets.Set{}, &s)
+	_, err := conf.Decode(conf.Source{Name: "x.yaml", Data: text}, nil, presets.Set{}, &s, conf.Composed(included))
 	return err
 }
 
