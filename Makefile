@@ -67,7 +67,7 @@ fuzz: ## fuzz each native fuzz target, FUZZRUNS executions (for longer: make fuz
 
 .PHONY: docs
 docs: ## rewrite the tables in README.md and docs that the simulator makes; review the difference
-	$(GO) test ./cmd/socsim ./internal/run ./internal/validate ./internal/dramreplay ./internal/calibrate -update -count=1
+	$(GO) test ./cmd/socsim ./internal/schema ./internal/run ./internal/validate ./internal/dramreplay ./internal/calibrate -update -count=1
 
 .PHONY: bench
 bench: ## the rate of each hot path in its own unit (one: make bench BENCH=Hold)

@@ -88,3 +88,8 @@ func (t *Time) UnmarshalText(text []byte) error {
 	*t = v
 	return nil
 }
+
+// Syntax describes the text: what it is, a pattern and examples.
+func (Time) Syntax() (what, pattern string, examples []string) {
+	return "time", `^[0-9]+(\.[0-9]+)?\s*(s|ms|us|µs|μs|ns|ps)$`, []string{"2s", "33.3ms", "10us"}
+}

@@ -162,8 +162,8 @@ func TestDocumentsArePairedByScenarioAndStrategy(t *testing.T) {
 }
 
 func TestSettingsThatDifferAreListed(t *testing.T) {
-	a := []conf.Setting{{Path: "x", Value: "1"}, {Path: "y", Value: "2"}, {Path: "gone", Value: "3"}}
-	b := []conf.Setting{{Path: "y", Value: "2"}, {Path: "x", Value: "9"}, {Path: "new", Value: "4"}}
+	a := []conf.Assigned{{Path: "x", Value: "1"}, {Path: "y", Value: "2"}, {Path: "gone", Value: "3"}}
+	b := []conf.Assigned{{Path: "y", Value: "2"}, {Path: "x", Value: "9"}, {Path: "new", Value: "4"}}
 	want := []Setting{{Path: "x", A: "1", B: "9"}, {Path: "gone", A: "3"}, {Path: "new", B: "4"}}
 	if d := cmp.Diff(want, Settings(a, b)); d != "" {
 		t.Errorf("(-want +got):\n%s", d)

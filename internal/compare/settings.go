@@ -3,7 +3,7 @@ package compare
 import "socsim/internal/conf"
 
 // Settings returns the settings whose values differ between two lists, in the order of the first; those that only the second has come last. It is never nil.
-func Settings(a, b []conf.Setting) []Setting {
+func Settings(a, b []conf.Assigned) []Setting {
 	differ := []Setting{}
 	other := map[string]string{}
 	for _, s := range b {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Override sets one path to a value, above the file and its presets.
@@ -26,7 +27,7 @@ func (o Override) source(i int) *source {
 	if origin == "" {
 		origin = "--set"
 	}
-	return &source{name: origin + " " + o.Path + "=" + o.Value, data: []byte(o.Value), rank: rankOverride + i}
+	return &source{name: strings.ToValidUTF8(origin+" "+o.Path+"="+o.Value, "\uFFFD"), data: []byte(o.Value), rank: rankOverride + i}
 }
 
 // override is an Override on its way into a tree.
@@ -43,7 +44,7 @@ func (d *decoder) applyOverrides(root slot, tree *node, overrides []Override) {
 	for i, o := range overrides {
 		src := o.source(i)
 		steps := strings.Split(o.Path, ".")
-		if slices.Contains(steps, "") {
+		if slices.Contains(steps, "") || !utf8.ValidString(o.Path) {
 			d.report(src, 0, 0, o.Path, "expected a dotted path such as run.duration")
 			continue
 		}
@@ -73,6 +74,10 @@ func (o *override) depth() int {
 // overrideValue parses the value of an override, nil if an error was reported.
 func (d *decoder) overrideValue(src *source, o Override) *node {
 	text := strings.TrimSpace(o.Value)
+	if !utf8.ValidString(text) {
+		d.report(src, 0, 0, o.Path, "the value is not UTF-8 text")
+		return nil
+	}
 	if text == "" || strings.IndexByte("[{\"'", text[0]) < 0 {
 		n := &node{src: src, text: text}
 		if text == "" || text == "null" || text == "~" {

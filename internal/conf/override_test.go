@@ -1,7 +1,9 @@
 package conf
 
 import (
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -96,6 +98,15 @@ func TestOverrideValuesArePlainTextUnlessBracketedOrQuoted(t *testing.T) {
 		s, _ := mustDecode(t, minimal, "name="+value)
 		if s.Name != want {
 			t.Errorf("%s: got %q", value, s.Name)
+		}
+	}
+}
+
+func TestOverridesThatAreNotUTF8AreRefused(t *testing.T) {
+	for _, o := range []string{"name=a\xb7", "na\xb7me=a", "soc.\xf2={ways: 1}"} {
+		_, _, err := decode(minimal, o)
+		if err == nil || !utf8.ValidString(err.Error()) || !strings.Contains(err.Error(), "\uFFFD") {
+			t.Errorf("%q: got %q", o, err)
 		}
 	}
 }

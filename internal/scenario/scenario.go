@@ -39,7 +39,7 @@ type Scenario struct {
 	Description string              `conf:"description" doc:"What it shows, in a line."`
 	SoC         soc.Config          `conf:"soc,required,preset=soc" doc:"The chip: a preset's name, or a preset with settings of its own."`
 	Run         Run                 `conf:"run" doc:"Duration, warm-up and seed."`
-	Strategy    string              `conf:"strategy" doc:"Flush strategy the scenario is meant for, with its parameters: nvmap(inner=1MiB); @FILE is a rule table, looked for beside the scenario. expect is judged under it."`
+	Strategy    string              `conf:"strategy" doc:"Flush strategy the scenario is meant for, with its parameters: nvmap(inner=1MiB); @FILE is a rule table, looked for beside the file that names it. expect is judged under it."`
 	Buffers     []graph.Buffer      `conf:"buffers,map" doc:"Buffer sets by name."`
 	Stages      []graph.Stage       `conf:"stages" doc:"Stages that pass buffers along."`
 	Tasks       []graph.Task        `conf:"tasks" doc:"Tasks beside them."`

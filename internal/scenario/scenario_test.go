@@ -1,6 +1,9 @@
 package scenario
 
 import (
+	"bytes"
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,8 +61,27 @@ func FuzzParseExpectation(f *testing.F) {
 	f.Add("cpu.busy >= 25%")
 	f.Fuzz(func(t *testing.T, text string) {
 		e, err := ParseExpectation(text)
-		if err == nil && (e.Metric == "" || e.Value == nil || e.Value.Sign() < 0) {
-			t.Errorf("%q was read as %+v", text, e)
+		if err != nil {
+			if len(err.Error()) > 1000 {
+				t.Errorf("the message has %d bytes", len(err.Error()))
+			}
+			return
+		}
+		if e.Metric == "" || e.Value == nil || e.Value.Sign() < 0 || !slices.Contains(operators, e.Op) {
+			t.Fatalf("%q was read as %+v", text, e)
+		}
+		// Written plainly, it is the same; and exactly one of < and >= holds of any value.
+		_, value, _ := strings.Cut(text, e.Op)
+		plain, err := ParseExpectation(e.Metric + " " + e.Op + " " + strings.TrimSpace(value))
+		if err != nil || plain.Metric != e.Metric || plain.Op != e.Op || plain.Value.Cmp(e.Value) != 0 || plain.Unit != e.Unit {
+			t.Errorf("%q was read as %+v, and plainly as %+v, %v", text, e, plain, err)
+		}
+		d := &result.Document{}
+		d.Set(e.Metric, e.Unit, result.Int(4))
+		below, above := e, e
+		below.Op, above.Op = "<", ">="
+		if below.Judge(d).OK == above.Judge(d).OK {
+			t.Errorf("4 is both below and not below the value of %q", text)
 		}
 	})
 }
@@ -67,11 +89,36 @@ func FuzzParseExpectation(f *testing.F) {
 func FuzzLoad(f *testing.F) {
 	for _, name := range scenarios.Names() {
 		data, _ := scenarios.Read(name)
-		f.Add(data)
+		f.Add(data, "run.seed", "7")
 	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		l, err := Load(conf.Source{Name: "fuzz.yaml", Data: data}, nil)
+	f.Add([]byte("include: camera-preview\nparams: {n: 3}\nstages:\n  - {name: faces, every: \"${n}\"}\n"), "params.n", "5")
+	f.Add([]byte("include: [zero-copy, still-5mp]\nname: x\nsoc: am335x\n"), "stages", "[]")
+	f.Add([]byte("include: scripts\nstrategy: \"@x.yaml\"\n"), "strategy", "threshold(threshold=1MiB)")
+	f.Fuzz(func(t *testing.T, data []byte, path, value string) {
+		if strings.Contains(string(data)+value, "@") {
+			return // rule tables are files, which are none of a fuzzer's business; a scenario of the library includes none either
+		}
+		var l *Loaded
+		var err error
+		grown := allocated(func() {
+			l, err = Load(conf.Source{Name: "fuzz.yaml", Data: data, Builtin: true}, []conf.Override{{Path: path, Value: value}})
+		})
+		if grown > uint64(512<<20+200*len(data)) {
+			t.Fatalf("%d MiB allocated for %d bytes", grown>>20, len(data))
+		}
 		if err != nil {
+			var errs conf.Errors
+			if !errors.As(err, &errs) {
+				t.Fatalf("%v is of type %T", err, err)
+			}
+			for _, e := range errs {
+				if e.File == "fuzz.yaml" && (e.Line < 1 || e.Col < 1 || e.Line > bytes.Count(data, []byte("\n"))+bytes.Count(data, []byte("\r"))+strings.Count(string(data), "\u2028")+strings.Count(string(data), "\u2029")+strings.Count(string(data), "\u0085")+2) {
+					t.Errorf("position %d:%d: %v", e.Line, e.Col, e)
+				}
+				if e.Msg == "" || len(e.Error()) > 10_000 {
+					t.Errorf("message of %d bytes", len(e.Error()))
+				}
+			}
 			return
 		}
 		text, err := l.Resolved()

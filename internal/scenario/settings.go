@@ -7,8 +7,8 @@ import (
 )
 
 // Settings lists every setting of the scenario, resolved, by its dotted path.
-func (l *Loaded) Settings() ([]conf.Setting, error) {
-	list, err := conf.Settings(l.Scenario)
+func (l *Loaded) Settings() ([]conf.Assigned, error) {
+	list, err := conf.Assignments(l.Scenario)
 	if err != nil {
 		return nil, fmt.Errorf("listing the settings of scenario %s: %w", l.Name, err)
 	}

@@ -206,3 +206,37 @@ func (c Cycles) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
 // UnmarshalText reads a count such as 34cycles.
 func (c *Cycles) UnmarshalText(text []byte) error { return read(c, &cyclesText, text) }
+
+// Syntax describes the text: what it is, a pattern and examples.
+func (Bytes) Syntax() (what, pattern string, examples []string) {
+	return bytesText.what, bytesText.pattern(), []string{"64KiB", "25MiB", "9600B"}
+}
+
+// Syntax describes the text: what it is, a pattern and examples.
+func (Hertz) Syntax() (what, pattern string, examples []string) {
+	return hertzText.what, hertzText.pattern(), []string{"166MHz", "110.67MHz"}
+}
+
+// Syntax describes the text: what it is, a pattern and examples.
+func (Fraction) Syntax() (what, pattern string, examples []string) {
+	return fractionText.what, `^(0*(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)\s*%|0+(\.[0-9]+)?|0*1(\.0+)?)$`, []string{"25%", "0.25"}
+}
+
+// Syntax describes the text: what it is, a pattern and examples.
+func (CyclesPerByte) Syntax() (what, pattern string, examples []string) {
+	return rateText.what, rateText.pattern(), []string{"2cycles/B", "0.25cycles/B"}
+}
+
+// Syntax describes the text: what it is, a pattern and examples.
+func (Cycles) Syntax() (what, pattern string, examples []string) {
+	return cyclesText.what, cyclesText.pattern(), []string{"34cycles"}
+}
+
+// pattern is a regular expression for a number and one of the units.
+func (q *quantity) pattern() string {
+	var names []string
+	for _, u := range q.units {
+		names = append(names, u.name)
+	}
+	return `^[0-9]+(\.[0-9]+)?\s*(` + strings.Join(names, "|") + `)$`
+}

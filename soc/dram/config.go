@@ -109,6 +109,11 @@ func (b *Burst) UnmarshalText(text []byte) error {
 // MarshalText writes the beats.
 func (b Burst) MarshalText() ([]byte, error) { return strconv.AppendInt(nil, int64(b), 10), nil }
 
+// Syntax describes the text: what it is, a pattern and examples.
+func (Burst) Syntax() (what, pattern string, examples []string) {
+	return "burst length", `^(BL)?(bl)?0*(2|4|8|16)$`, []string{"8", "BL8"}
+}
+
 // Limits of a configuration.
 const (
 	MaxLookAhead = 16

@@ -283,3 +283,35 @@ func FuzzReader(f *testing.F) {
 		}
 	})
 }
+
+// FuzzSetting checks that a setting that is taken is one of those listed, within its limits, and changes nothing when it is set again.
+func FuzzSetting(f *testing.F) {
+	for _, key := range Keys() {
+		f.Add(key, "4")
+	}
+	f.Add("tRCD", "99999999999999999999")
+	f.Add("sharedCommandBus", "true")
+	f.Fuzz(func(t *testing.T, key, value string) {
+		timing, err := Preset(Presets()[0], 8)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := timing
+		if err := timing.Set(key, value); err != nil {
+			if timing != before {
+				t.Errorf("%s=%s is refused (%v) and changes the timing", key, value, err)
+			}
+			return
+		}
+		if !slices.Contains(Keys(), key) {
+			t.Errorf("%q is taken and not listed", key)
+		}
+		again := timing
+		if err := again.Set(key, value); err != nil || again != timing {
+			t.Errorf("%s=%s set twice: %v", key, value, err)
+		}
+		if err := timing.Validate(); err != nil && key != "BL" && strings.Contains(err.Error(), key+" is ") {
+			t.Errorf("%s=%s is taken and then refused: %v", key, value, err)
+		}
+	})
+}

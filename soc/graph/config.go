@@ -44,6 +44,14 @@ func (s *Size) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Syntax describes the text: what it is, a pattern and examples.
+func (Size) Syntax() (what, pattern string, examples []string) {
+	return "size of an image", "^" + sizePattern + "$", []string{"864x656"}
+}
+
+// sizePattern matches a size of some pixels.
+const sizePattern = `0*[1-9][0-9]{0,4}x0*[1-9][0-9]{0,4}`
+
 // Format is a pixel format.
 type Format string
 
@@ -133,6 +141,11 @@ func (w *Window) UnmarshalText(text []byte) error {
 	out.X, out.Y = int(left), int(top)
 	*w = out
 	return nil
+}
+
+// Syntax describes the text: what it is, a pattern and examples.
+func (Window) Syntax() (what, pattern string, examples []string) {
+	return "window", `^(full|` + sizePattern + `\s*\+[0-9]+\+[0-9]+)$`, []string{"full", "400x240+200+120"}
 }
 
 // Pipeline is a pipeline of the display controller, or auto: gfx for RGB, vid1 for YUV.

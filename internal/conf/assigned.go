@@ -8,21 +8,21 @@ import (
 	"strings"
 )
 
-// Setting is one setting of a struct, as Encode would print its value.
-type Setting struct {
+// Assigned is the value of one setting of a struct, as Encode would print it.
+type Assigned struct {
 	Path, Value string
 }
 
-// Settings lists every setting of the struct v, or the one it points to, by its dotted path, in the order in which Encode prints them. A list of scalars is one setting; so is an empty list. What
+// Assignments lists every setting of the struct v, or the one it points to, by its dotted path, in the order in which Encode prints them. A list of scalars is one setting; so is an empty list. What
 // Encode leaves out is left out, and its errors are returned.
-func Settings(v any) ([]Setting, error) {
+func Assignments(v any) ([]Assigned, error) {
 	value := reflect.ValueOf(v)
 	for value.Kind() == reflect.Pointer && !value.IsNil() {
 		value = value.Elem()
 	}
 	s := slot{typeInfo: describe(value.Type())}
 	if s.shape != shapeStruct {
-		panic(fmt.Sprintf("conf: Settings of %T, want a struct", v))
+		panic(fmt.Sprintf("conf: Assignments of %T, want a struct", v))
 	}
 	l := lister{encoder: &encoder{}}
 	l.structure(s, value, "")
@@ -32,7 +32,7 @@ func Settings(v any) ([]Setting, error) {
 // lister goes the encoder's way without printing.
 type lister struct {
 	*encoder
-	list []Setting
+	list []Assigned
 }
 
 func (l *lister) structure(s slot, v reflect.Value, path string) {
@@ -82,4 +82,4 @@ func (l *lister) items(s slot, v reflect.Value, path string) {
 	}
 }
 
-func (l *lister) add(path, value string) { l.list = append(l.list, Setting{path, value}) }
+func (l *lister) add(path, value string) { l.list = append(l.list, Assigned{path, value}) }

@@ -8,7 +8,7 @@ import (
 	"socsim/internal/conf"
 )
 
-func TestSettingsListsEverySettingByItsPath(t *testing.T) {
+func TestAssignmentsListsEverySettingByItsPath(t *testing.T) {
 	type item struct {
 		Name string `conf:"name,key" doc:"Name."`
 		Size int    `conf:"size" doc:"Size."`
@@ -23,11 +23,11 @@ func TestSettingsListsEverySettingByItsPath(t *testing.T) {
 		Plain []item `conf:"plain" doc:"Items."`
 		None  []item `conf:"none" doc:"No items."`
 	}{Inner: inner{true, []string{"a", "b c"}}, Named: []item{{"x", 1}}, Plain: []item{{"z", 2}, {"", 3}}}
-	got, err := conf.Settings(&v)
+	got, err := conf.Assignments(&v)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []conf.Setting{
+	want := []conf.Assigned{
 		{"inner.on", "true"},
 		{"inner.words", "[a, b c]"},
 		{"named.x.size", "1"},
