@@ -209,3 +209,27 @@ func allocated(f func()) uint64 {
 	runtime.ReadMemStats(&after)
 	return after.TotalAlloc - before.TotalAlloc
 }
+
+func TestATextThatLooksLikeAParameterSurvivesPrinting(t *testing.T) {
+	const text = "include: camera-preview\ndescription: costs $${x} and $$${y}\n"
+	l, err := Load(conf.Source{Name: "x.yaml", Data: []byte(text)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "costs ${x} and $${y}"; l.Description != want {
+		t.Fatalf("got %q, want %q", l.Description, want)
+	}
+	for _, show := range []func() ([]byte, error){l.Resolved, l.Annotated} {
+		out, err := show()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := Load(conf.Source{Name: "again.yaml", Data: out}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again.Description != l.Description || again.SHA256 != l.SHA256 {
+			t.Errorf("%q came back as %q", l.Description, again.Description)
+		}
+	}
+}
