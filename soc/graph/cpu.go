@@ -59,7 +59,7 @@ func (st *stage) work(t *cpu.Thread, b *dmabuf.Buffer, read, write *Access) {
 	}
 	rn, wn := read.bytes(b), write.bytes(b)
 	switch {
-	case st.walks(t, m, read, write):
+	case st.walks(t, b, m, read, write):
 	case write == nil:
 		t.Access(m, 0, rn, read.touch(false))
 	case read == nil:

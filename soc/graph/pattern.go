@@ -3,12 +3,14 @@ package graph
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 
 	"socsim/sim"
 	"socsim/sim/units"
 	"socsim/soc/cpu"
+	"socsim/soc/dmabuf"
 )
 
 // Pattern is the order in which a CPU stage goes over a buffer. Empty is sequential.
@@ -190,22 +192,28 @@ type walk struct {
 	done, charged int64
 }
 
-// addWalks makes the walks of a CPU stage.
-func (st *stage) addWalks() {
-	for _, x := range []struct {
-		to    **walk
-		a     *Access
-		what  string
-		write bool
-	}{{&st.reading, st.cfg.Read, "read", false}, {&st.writing, st.cfg.Write, "write", true}} {
-		s := st.in
-		if x.write && !st.cfg.InPlace {
-			s = st.out
+// walk returns the walk of an access to the buffers of a set, which is made the first time.
+func (st *stage) walk(a *Access, b *dmabuf.Buffer, write bool) *walk {
+	w, ok := st.walked[a]
+	if !ok {
+		s, what := st.g.setOf(b), "read"
+		if write {
+			what = "write"
 		}
-		if x.a != nil {
-			*x.to = newWalk(x.a, s.cfg, int(s.buffers[0].Region.Bytes), x.write, sim.Stream(st.g.cfg.Seed, "stage."+st.cfg.Name+"."+x.what))
+		w = newWalk(a, s.cfg, int(b.Region.Bytes), write, sim.Stream(st.g.cfg.Seed, "stage."+st.cfg.Name+"."+what+"."+s.cfg.Name))
+		st.walked[a] = w
+	}
+	return w
+}
+
+// setOf returns the set that a buffer is of.
+func (g *Graph) setOf(b *dmabuf.Buffer) *set {
+	for _, s := range g.sets {
+		if slices.Contains(s.buffers, b) {
+			return s
 		}
 	}
+	panic("graph: a buffer of no set")
 }
 
 func newWalk(a *Access, b Buffer, bytes int, write bool, rng *rand.Rand) *walk {
@@ -266,19 +274,25 @@ func (x *Trace) on(bytes int, wanted func(Record) bool) []spot {
 }
 
 // walks carries out what a stage does with a buffer if one of its accesses is not simply in order, and tells whether it was so.
-func (st *stage) walks(t *cpu.Thread, m *cpu.Mapping, read, write *Access) bool {
+func (st *stage) walks(t *cpu.Thread, b *dmabuf.Buffer, m *cpu.Mapping, read, write *Access) bool {
 	if (read == nil || read.plain()) && (write == nil || write.plain()) {
 		return false
 	}
 	var r, w *walk
 	if read != nil {
-		r = st.reading
+		r = st.walk(read, b, false)
 		r.begin()
 	}
 	if write != nil {
-		w = st.writing
+		w = st.walk(write, b, true)
 		w.begin()
 	}
+	take(t, m, r, w)
+	return true
+}
+
+// take carries out one walk, or two by turns.
+func take(t *cpu.Thread, m *cpu.Mapping, r, w *walk) {
 	switch {
 	case w == nil:
 		r.part(t, m, everything)
@@ -290,7 +304,6 @@ func (st *stage) walks(t *cpu.Thread, m *cpu.Mapping, read, write *Access) bool 
 			more = w.part(t, m, chunk) || more
 		}
 	}
-	return true
 }
 
 // begin starts over. A trace goes on where it was.
