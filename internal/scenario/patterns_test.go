@@ -136,3 +136,21 @@ func TestMistakesInATraceHaveTheirPlace(t *testing.T) {
 	dir = written(t, "t.din", "2 1000\n4 0\n")
 	refused(t, dir, "neither loads nor stores", "tasks.ui.access=trace", "tasks.ui.trace=t.din")
 }
+
+func TestTheExamplesOfPatternsAndTimesLoad(t *testing.T) {
+	data, err := os.ReadFile("../../docs/scenario.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"patterns", "times"} {
+		_, rest, ok := strings.Cut(string(data), "<!-- example: "+name+" -->\n```yaml\n")
+		text, _, ended := strings.Cut(rest, "```")
+		if !ok || !ended {
+			t.Errorf("docs/scenario.md has no example %s", name)
+			continue
+		}
+		if _, err := Load(conf.Source{Name: name + ".yaml", Data: []byte(text)}, nil); err != nil {
+			t.Errorf("example %s: %v", name, err)
+		}
+	}
+}

@@ -38,13 +38,8 @@ func (st *stage) runCPU(t *cpu.Thread) {
 	}
 }
 
-// work goes over a buffer of the stage's input or output.
+// work goes over a buffer, in brackets where the exporter needs them.
 func (st *stage) work(t *cpu.Thread, b *dmabuf.Buffer, read, write *Access) {
-	st.access(t, b, read, write, st.reading, st.writing)
-}
-
-// access goes over a buffer in the order of the walks, in brackets where the exporter needs them.
-func (st *stage) access(t *cpu.Thread, b *dmabuf.Buffer, read, write *Access, reading, writing *walk) {
 	var dir dmaapi.Direction
 	switch {
 	case read != nil && write != nil:
@@ -67,7 +62,7 @@ func (st *stage) access(t *cpu.Thread, b *dmabuf.Buffer, read, write *Access, re
 	}
 	rn, wn := read.bytes(b), write.bytes(b)
 	switch {
-	case walks(t, m, read, write, reading, writing):
+	case st.walks(t, b, m, read, write):
 	case write == nil:
 		t.Access(m, 0, rn, read.touch(false))
 	case read == nil:

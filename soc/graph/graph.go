@@ -50,7 +50,7 @@ type stage struct {
 	late     []lateness                 // injected, and still to come
 	from, to map[int]*dmabuf.Attachment // by buffer index, of input and output
 
-	reading, writing *walk // of a CPU stage's accesses, nil for what goes over its part in order
+	walked map[walked]*walk // a CPU stage's accesses that do not go over their part in order
 
 	isp        *soc.Imager
 	raw        *set
@@ -142,7 +142,7 @@ func New(sys *soc.System, cfg Config, api *dmaapi.API) (*Graph, error) {
 func (g *Graph) addStage(c Stage) {
 	st := &stage{
 		g: g, cfg: c, in: g.byName[c.Input], out: g.byName[c.Output],
-		rng: sim.Stream(g.cfg.Seed, "stage."+c.Name+".delay"), from: map[int]*dmabuf.Attachment{}, to: map[int]*dmabuf.Attachment{}, shown: map[int]*frame{},
+		rng: sim.Stream(g.cfg.Seed, "stage."+c.Name+".delay"), walked: map[walked]*walk{}, from: map[int]*dmabuf.Attachment{}, to: map[int]*dmabuf.Attachment{}, shown: map[int]*frame{},
 	}
 	g.stages = append(g.stages, st)
 	switch {

@@ -41,8 +41,6 @@ type inlet struct {
 	from  map[int]*dmabuf.Attachment // by buffer index
 	inbox []*frame
 	held  *frame
-
-	reading *walk // of what a CPU stage reads of it
 }
 
 // read is what a CPU stage reads of each frame: what it reads of its own input, if nothing else was said.
@@ -141,7 +139,7 @@ func (st *stage) quads() []drm.Quad {
 // readOthers is what a CPU stage reads of its further inputs, one after another.
 func (st *stage) readOthers(t *cpu.Thread) {
 	for _, in := range st.inlets {
-		st.access(t, in.set.buffers[in.held.index], in.read(), nil, in.reading, nil)
+		st.work(t, in.set.buffers[in.held.index], in.read(), nil)
 	}
 }
 

@@ -3,12 +3,14 @@ package graph
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 
 	"socsim/sim"
 	"socsim/sim/units"
 	"socsim/soc/cpu"
+	"socsim/soc/dmabuf"
 )
 
 // Pattern is the order in which a CPU stage goes over a buffer. Empty is sequential.
@@ -190,27 +192,35 @@ type walk struct {
 	done, charged int64
 }
 
-// addWalks makes the walks of a CPU stage.
-func (st *stage) addWalks() {
-	for _, x := range []struct {
-		to    **walk
-		a     *Access
-		what  string
-		write bool
-	}{{&st.reading, st.cfg.Read, "read", false}, {&st.writing, st.cfg.Write, "write", true}} {
-		s := st.in
-		if x.write && !st.cfg.InPlace {
-			s = st.out
+// walked is an access to the buffers of a set.
+type walked struct {
+	access *Access
+	set    string
+}
+
+// walk returns the walk of an access to the buffers of a set, which is made the first time.
+func (st *stage) walk(a *Access, b *dmabuf.Buffer, write bool) *walk {
+	key := walked{a, b.Name}
+	w, ok := st.walked[key]
+	if !ok {
+		s, what := st.g.setOf(b), "read"
+		if write {
+			what = "write"
 		}
-		if x.a != nil {
-			*x.to = newWalk(x.a, s.cfg, int(s.buffers[0].Region.Bytes), x.write, sim.Stream(st.g.cfg.Seed, "stage."+st.cfg.Name+"."+x.what))
+		w = newWalk(a, s.cfg, int(b.Region.Bytes), write, sim.Stream(st.g.cfg.Seed, "stage."+st.cfg.Name+"."+what+"."+s.cfg.Name))
+		st.walked[key] = w
+	}
+	return w
+}
+
+// setOf returns the set that a buffer is of.
+func (g *Graph) setOf(b *dmabuf.Buffer) *set {
+	for _, s := range g.sets {
+		if slices.Contains(s.buffers, b) {
+			return s
 		}
 	}
-	for _, in := range st.inlets {
-		if a := in.read(); a != nil {
-			in.reading = newWalk(a, in.set.cfg, int(in.set.buffers[0].Region.Bytes), false, sim.Stream(st.g.cfg.Seed, "stage."+st.cfg.Name+"."+in.cfg.Buffer+".read"))
-		}
-	}
+	panic("graph: a buffer of no set")
 }
 
 func newWalk(a *Access, b Buffer, bytes int, write bool, rng *rand.Rand) *walk {
@@ -271,20 +281,29 @@ func (x *Trace) on(bytes int, wanted func(Record) bool) []spot {
 }
 
 // walks carries out what a stage does with a buffer if one of its accesses is not simply in order, and tells whether it was so.
-func walks(t *cpu.Thread, m *cpu.Mapping, read, write *Access, r, w *walk) bool {
+func (st *stage) walks(t *cpu.Thread, b *dmabuf.Buffer, m *cpu.Mapping, read, write *Access) bool {
 	if (read == nil || read.plain()) && (write == nil || write.plain()) {
 		return false
 	}
+	var r, w *walk
 	if read != nil {
+		r = st.walk(read, b, false)
 		r.begin()
 	}
 	if write != nil {
+		w = st.walk(write, b, true)
 		w.begin()
 	}
+	take(t, m, r, w)
+	return true
+}
+
+// take carries out one walk, or two by turns.
+func take(t *cpu.Thread, m *cpu.Mapping, r, w *walk) {
 	switch {
-	case write == nil:
+	case w == nil:
 		r.part(t, m, everything)
-	case read == nil:
+	case r == nil:
 		w.part(t, m, everything)
 	default:
 		for more := true; more; {
@@ -292,7 +311,6 @@ func walks(t *cpu.Thread, m *cpu.Mapping, read, write *Access, r, w *walk) bool 
 			more = w.part(t, m, chunk) || more
 		}
 	}
-	return true
 }
 
 // begin starts over. A trace goes on where it was.

@@ -169,7 +169,6 @@ func (s *set) bytes() int64 {
 // attach attaches the stage's device to the buffers it will see, maps them, and gives CPU stages their mappings.
 func (st *stage) attach(t *cpu.Thread) error {
 	if st.cfg.Device == CPU {
-		st.addWalks()
 		for _, s := range st.sets() {
 			for _, b := range s.buffers {
 				if _, err := b.MapUser(t); err != nil {

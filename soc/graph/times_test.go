@@ -13,6 +13,7 @@ import (
 	"socsim/soc/display"
 	"socsim/soc/dmaapi"
 	"socsim/soc/dmabuf"
+	"socsim/soc/v4l2"
 )
 
 const ms = sim.Millisecond
@@ -121,6 +122,17 @@ func TestACameraStreamsInBurstsAndDropsNothingWhileItIsOff(t *testing.T) {
 			app.Tasks = nil
 			c.change(&app)
 			r := captured(t, app, c.policy())
+			if app.Stages[0].Mapping == MapPerFrame { // what is not in the queue is not mapped
+				x, queued := r.graph.Translated()[0].Driver, 0
+				for i := range app.Buffers[0].Count {
+					if r.graph.stages[0].captures[0].queue.State(i) != v4l2.Dequeued {
+						queued++
+					}
+				}
+				if n := int(x.Map.Calls - x.Unmap.Calls); n != queued {
+					t.Errorf("%d buffers are mapped and %d queued", n, queued)
+				}
+			}
 			// A frame that is in memory when the stream ends is shown, but the last of a burst may be lost in the queue.
 			if n := r.graph.Screens()[0].Stats(display.GFX).Displayed; n < 2*2 || n > 3*2 {
 				t.Errorf("%d frames displayed, want 4 to 6", n)
@@ -205,6 +217,7 @@ func TestATaskReleasesItsJobsWhileItIsOn(t *testing.T) {
 		{"from a time on", Times{Start: after(105 * ms)}, 30}, // at 105, 115, ... 395 ms
 		{"up to a time", Times{Stop: after(100 * ms)}, 10},
 		{"up to just after a release", Times{Stop: after(100*ms + 1)}, 11},
+		{"in bursts with short pauses", Times{Burst: &Burst{25 * ms, 8 * ms}}, 36},      // at 0, 10 and 20 ms of each 33, the first 12 times
 		{"in bursts", Times{Start: after(5 * ms), Burst: &Burst{25 * ms, 75 * ms}}, 12}, // at 5, 15 and 25 ms of each 100
 	} {
 		app := Config{Seed: 1, Tasks: preview().Tasks}
@@ -307,6 +320,19 @@ func TestJitterIsWithinItsBounds(t *testing.T) {
 	}
 	if len(seen) != 4 || !seen[10] || !seen[13] {
 		t.Errorf("delays of %v, want 10 to 13", seen)
+	}
+}
+
+func TestAJobBeginsItsStridesAnewAndGoesOnWithItsTrace(t *testing.T) {
+	strided := &walk{Area: Area{Row: 1024, Rows: 1}, pattern: Strided, how: cpu.Touch{Width: 4}, stride: 64}
+	traced := &walk{pattern: Traced, trace: []spot{{0, 4, false}, {64, 4, false}}, all: 2, left: 2}
+	for _, w := range []*walk{strided, traced} {
+		w.advance()
+		w.beginJob()
+		w.advance()
+	}
+	if strided.cur.off != 0 || strided.cur.count != 16 || traced.cur.off != 64 {
+		t.Errorf("a second job begins with %+v and %+v", strided.cur, traced.cur)
 	}
 }
 
