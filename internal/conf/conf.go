@@ -12,6 +12,7 @@
 //	conf:"name"             key of the field; "-" leaves the field out
 //	conf:"name,required"    the key must be present
 //	conf:"name,key"         the field names its struct among the items of a list
+//	conf:"name,omitempty"   an empty list is not printed
 //	conf:"name,map"         a list written as a mapping from names to items
 //	conf:"name,preset=NS"   may be written as the name of a preset of namespace NS
 //	conf:",inline"          the fields of the embedded struct belong to this one

@@ -96,7 +96,7 @@ func (e *encoder) printed(s slot, v reflect.Value) []*fieldInfo {
 		f := &s.fields.fields[i]
 		fs, fv, ok := deref(f.slot, v.FieldByIndex(f.index))
 		switch {
-		case !ok, f.key && s.keyed:
+		case !ok, f.key && s.keyed, f.sparse && fs.shape == shapeList && fv.Len() == 0:
 		case fs.values != nil && fv.IsZero() && !slices.Contains(fs.values, "") && fs.shape == shapeString:
 		case i == s.fields.preset:
 			if fv.String() != "" {

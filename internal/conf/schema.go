@@ -91,6 +91,7 @@ type fieldInfo struct {
 	index    []int
 	required bool
 	key      bool
+	sparse   bool // left out of what is printed when it is an empty list
 }
 
 // structInfo describes the fields of a struct, in declaration order.
@@ -210,6 +211,8 @@ func (s *structInfo) add(t reflect.Type, index []int) {
 				switch {
 				case option == "required":
 					field.required = true
+				case option == "omitempty":
+					field.sparse = true
 				case option == "key":
 					field.key = true
 				case option == "map":
