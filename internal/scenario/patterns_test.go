@@ -36,15 +36,15 @@ func setting(sets ...string) []conf.Override {
 	return o
 }
 
-// with loads the filter, which lies in dir, with settings changed.
-func with(dir string, sets ...string) (*Loaded, error) {
+// withEdits loads the filter, which lies in dir, with settings changed.
+func withEdits(dir string, sets ...string) (*Loaded, error) {
 	return Load(conf.Source{Name: filepath.Join(dir, "x.yaml"), Data: []byte(filter)}, setting(sets...))
 }
 
 // refused checks that the settings are refused with a message that has the text.
 func refused(t *testing.T, dir, want string, sets ...string) {
 	t.Helper()
-	if _, err := with(dir, sets...); err == nil {
+	if _, err := withEdits(dir, sets...); err == nil {
 		t.Errorf("%v was accepted, want %q", sets, want)
 	} else if !strings.Contains(err.Error(), want) {
 		t.Errorf("%v: %v\nwant %q", sets, err, want)
@@ -104,7 +104,7 @@ func TestAccessPatternsAtTheirBoundsAreAccepted(t *testing.T) {
 		{r + "pattern=tiled", r + "tile=2000x2000"},
 		{"tasks.ui.access=strided", "tasks.ui.stride=4092B"},
 	} {
-		if _, err := with(".", sets...); err != nil {
+		if _, err := withEdits(".", sets...); err != nil {
 			t.Errorf("%v: %v", sets, err)
 		}
 	}
@@ -112,7 +112,7 @@ func TestAccessPatternsAtTheirBoundsAreAccepted(t *testing.T) {
 
 func TestATraceIsReadBesideTheScenario(t *testing.T) {
 	dir := written(t, "t.lackey", "I  04001000,3\n L 1ffeffe7e8,8\n S 1ffeffe7f0,4\n M 1000,1\n")
-	l, err := with(dir, "stages.filter.read.pattern=trace", "stages.filter.read.trace=t.lackey", "tasks.ui.access=trace", "tasks.ui.trace=t.lackey")
+	l, err := withEdits(dir, "stages.filter.read.pattern=trace", "stages.filter.read.trace=t.lackey", "tasks.ui.access=trace", "tasks.ui.trace=t.lackey")
 	if err != nil {
 		t.Fatal(err)
 	}

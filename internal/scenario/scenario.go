@@ -44,8 +44,8 @@ type Scenario struct {
 	Stages      []graph.Stage       `conf:"stages" doc:"Stages that pass buffers along."`
 	Tasks       []graph.Task        `conf:"tasks" doc:"Tasks beside them."`
 	Script      []graph.Step        `conf:"script" doc:"Steps that one driver thread carries out in order, from the end of the warm-up on; without stages the run ends with them."`
-	Clocks      []graph.ClockChange `conf:"clocks" doc:"Changes of clocks while it runs."`
-	Faults      []graph.Injection   `conf:"faults" doc:"Faults to inject while it runs."`
+	Clocks      []graph.ClockChange `conf:"clocks,omitempty" doc:"Changes of clocks while it runs."`
+	Faults      []graph.Injection   `conf:"faults,omitempty" doc:"Faults to inject while it runs."`
 	Expect      []string            `conf:"expect" doc:"What must hold: METRIC OP VALUE."`
 }
 

@@ -40,7 +40,7 @@ func TestTimesAtTheirBoundsAreAccepted(t *testing.T) {
 		{"stages.filter.delay=0s", "stages.filter.jitter=1000s", "stages.filter.hold=1000s"},
 		{"stages.filter.start=1000s", "stages.filter.stop=2000s"},
 	} {
-		if _, err := with(".", sets...); err != nil {
+		if _, err := withEdits(".", sets...); err != nil {
 			t.Errorf("%v: %v", sets, err)
 		}
 	}
