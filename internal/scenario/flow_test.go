@@ -78,7 +78,7 @@ func TestMistakesInHowFramesFlow(t *testing.T) {
 		{"device: cpu, input: video", "device: cpu, period: 10ms, input: video", "stages.finder.period: a stage with an input works when a frame of it comes"},
 		{"period: 40ms, output: video, write", "inputs: [marks], output: video, read: {}, write", "stages.decoder: the stages wait for each other in a ring, and none ever begins: decoder -> finder -> decoder"},
 		{"  logo:", "  spare: {count: 2, size: 8x8, format: rgb565}\n  logo:", `no stage uses buffer "spare"`},
-		{"period: 100ms, output: logo, write", "input: screen, output: logo, read: {}, write", "stages.spinner: the stages wait for each other in a ring, and none ever begins: compositor -> spinner -> compositor"},
+		{"period: 100ms, output: logo, write", "input: screen, output: logo, read: {}, write", "stages.compositor: the stages wait for each other in a ring, and none ever begins: compositor -> spinner -> compositor"},
 	} {
 		text := strings.Replace(joined, c.old, c.new, 1)
 		if text == joined {
