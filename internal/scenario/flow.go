@@ -241,8 +241,13 @@ func (c *checker) checkBalance() rates {
 				continue
 			}
 			if known := r.tie(in.Buffer, s.Input, big.NewRat(1, int64(s.Every))); known != nil {
+				need := new(big.Rat).Inv(known)
+				advice := "let both ways take one frame in the same number"
+				if need.IsInt() {
+					advice = "write every: " + need.Num().String()
+				}
 				c.errorf("stages."+s.Name+".inputs."+in.Buffer, "stage %s takes a frame of %q with every %s of %q, but there is one to every %s: the buffers of one would all wait here, and nothing move any more; "+
-					"let both ways take one frame in the same number, or write {buffer: %s, when: latest}", s.Name, in.Buffer, frames(big.NewRat(int64(s.Every), 1)), s.Input, frames(new(big.Rat).Inv(known)), in.Buffer)
+					"%s, or {buffer: %s, when: latest}", s.Name, in.Buffer, frames(big.NewRat(int64(s.Every), 1)), s.Input, frames(need), advice, in.Buffer)
 			}
 		}
 	}

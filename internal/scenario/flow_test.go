@@ -68,7 +68,7 @@ func TestMistakesInHowFramesFlow(t *testing.T) {
 		{"logo: {count: 2, size: 64x64, format: rgb565}", "logo: {count: 2, size: 64x64, format: raw10}", "buffers.logo.format: the GPU draws no raw frames"},
 		{"count: 2, size: 64x64", "count: 1, size: 64x64", "buffers.logo.count: 1, but stage compositor keeps the latest frame"},
 		{"input: screen, panel", "inputs: [screen, logo], panel", "stages.panel.inputs: a display shows one buffer set in a pipeline"},
-		{"input: video, output: marks", "input: video, every: 2, output: marks", `stages.compositor.inputs.marks: stage compositor takes a frame of "marks" with every frame of "video", but there is one to every 2 frames: the buffers of one`},
+		{"input: video, output: marks", "input: video, every: 2, output: marks", `stages.compositor.inputs.marks: stage compositor takes a frame of "marks" with every frame of "video", but there is one to every 2 frames: the buffers of one would all wait here, and nothing move any more; write every: 2, or {buffer: marks, when: latest}`},
 		{"marks: {count: 3", "marks: {count: 2, cpu_mapping: none", "buffers.marks.cpu_mapping: stage finder accesses the buffer by CPU"},
 		{"inputs: [video, marks,", "inputs: [video, {buffer: marks, when: latest},", ""},
 		{"device: cpu, period: 40ms", "device: cpu", "stages.decoder: a stage on cpu needs input, or a period"},
