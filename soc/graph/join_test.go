@@ -166,21 +166,25 @@ func TestLatencyCountsFromTheFirstInput(t *testing.T) {
 }
 
 func TestAGPUReadsAllItsInputs(t *testing.T) {
-	jobBytes := func(app Config) uint64 {
+	jobBytes := func(app Config) (bytes uint64, busy sim.Time) {
 		r := start(t, chip(), app, strategy(t, "range"), 500*sim.Millisecond)
 		g := r.stage("compositor").graphics
-		return r.sys.Fabric.Stats(g.Master).BytesRead / g.Stats().Jobs
+		st := g.Stats()
+		return r.sys.Fabric.Stats(g.Master).BytesRead / st.Jobs, st.BusyTime / sim.Time(st.Jobs)
 	}
 	app := overlaid(WhenLatest, 40*sim.Millisecond)
-	with := jobBytes(app)
+	with, long := jobBytes(app)
 	app.Stages[1].Inputs[0].Window = Window{Size{160, 120}, 20, 0}
-	small := jobBytes(app)
+	small, short := jobBytes(app)
 	app.Stages[1].Inputs = nil
-	without := jobBytes(app)
+	without, _ := jobBytes(app)
 	picture := uint64(160 * 120 * 2)
 	// A line of it lies under up to three tiles, and takes the place of lines of the frame in the texture cache.
 	if small < without+picture || small > without+4*picture {
 		t.Errorf("%d bytes a job with a picture of %d bytes, %d without", small, picture, without)
+	}
+	if short >= long*99/100 {
+		t.Errorf("a job takes %v with the picture in a window, and %v with it over the whole", short, long)
 	}
 	if with < without+picture {
 		t.Errorf("%d bytes a job with the picture over the whole, %d without", with, without)
