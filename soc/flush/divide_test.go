@@ -76,7 +76,9 @@ func TestEachQuestionIsAskedOfOneStrategy(t *testing.T) {
 		}
 		return n
 	}
-	hands := func(q dmaapi.Question) bool { return q.Event >= dmaapi.MapDevice && q.Event <= dmaapi.ToCPUHandover || q.Event == dmaapi.Batch }
+	hands := func(q dmaapi.Question) bool {
+		return q.Event >= dmaapi.MapDevice && q.Event <= dmaapi.ToCPUHandover || q.Event == dmaapi.Batch
+	}
 	onGPU := count(ofDevice, func(q dmaapi.Question) bool { return q.Device == "gpu" && hands(q) })
 	own := count(ofBuffer, func(q dmaapi.Question) bool { return q.Buffer == "preview" && !(q.Device == "gpu" && hands(q)) })
 	others := count(ofRest, func(q dmaapi.Question) bool { return q.Buffer != "preview" && !(q.Device == "gpu" && hands(q)) })
