@@ -42,8 +42,6 @@ func (c *checker) checkShape(path string, s graph.Stage) bool {
 		c.errorf(path, "a stage on cpu needs input, or a period at which it fills its output")
 	case s.Device == graph.CPU && s.Input != "" && s.Period != 0:
 		c.errorf(path+".period", "a stage with an input works when a frame of it comes: leave period out, or the input")
-	case s.Period < 0:
-		c.errorf(path+".period", "%v, want more than 0s", s.Period)
 	case s.Input == "" && s.Every > 1:
 		c.errorf(path+".every", "the stage has no input of which it could take one frame in %d", s.Every)
 	default:
@@ -114,16 +112,14 @@ func (c *checker) checkFlow(producers map[string]string) {
 	if len(c.errs) > 0 {
 		return // what is wrong has been said, and the rest would follow from it
 	}
-	f := c.flow()
-	if ring := f.ring(); ring != nil {
+	if ring := c.flow().ring(); ring != nil {
 		c.errorf("stages."+ring[0], "the stages wait for each other in a ring, and none ever begins: %s", strings.Join(append(ring, ring[0]), " -> "))
 		return
 	}
-	c.checkBalance()
-	c.checkKept(f)
+	c.checkKept(c.checkBalance())
 }
 
-// flow is which stages come directly after which, by what a stage must have before it does its work. A further input of which the latest is taken is no such thing, apart from its first frame.
+// flow is which stages come directly after which, by what a stage must have before it does its work for the first time.
 type flow struct {
 	names []string
 	after map[string][]string
@@ -151,9 +147,7 @@ func (c *checker) flow() *flow {
 			inputs = append(inputs, s.Input)
 		}
 		for _, in := range s.Inputs {
-			if in.When == graph.WhenEvery {
-				inputs = append(inputs, in.Buffer)
-			}
+			inputs = append(inputs, in.Buffer)
 		}
 		for _, in := range inputs {
 			f.after[last[in]] = append(f.after[last[in]], s.Name)
@@ -201,25 +195,6 @@ func (f *flow) ring() []string {
 	return nil
 }
 
-// reaches tells whether a stage comes after another, directly or not. There is no ring.
-func (f *flow) reaches(from, to string) bool {
-	seen := map[string]bool{}
-	for todo := []string{from}; len(todo) > 0; {
-		name := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		for _, next := range f.after[name] {
-			if next == to {
-				return true
-			}
-			if !seen[next] {
-				seen[next] = true
-				todo = append(todo, next)
-			}
-		}
-	}
-	return false
-}
-
 // rates holds how often frames of the buffer sets come, as far as that is fixed: of each set, whose rate it is a multiple of. Sources run at rates of their own, until a stage that waits for a frame of
 // two sets ties them together: these are the balance equations of synchronous data flow (Lee and Messerschmitt, 1987).
 type rates map[string]rate
@@ -253,8 +228,8 @@ func (r rates) tie(a, b string, times *big.Rat) (known *big.Rat) {
 	return nil
 }
 
-// checkBalance finds stages that wait for frames of two sets of which one comes more often: its buffers all end up waiting there, and as its source then stands still, so does the other.
-func (c *checker) checkBalance() {
+// checkBalance finds stages that wait for frames of two sets of which one comes more often: its buffers all end up waiting there, and as its source then stands still, so does the other. It returns which sets are tied together.
+func (c *checker) checkBalance() rates {
 	r := rates{}
 	for _, s := range c.Stages { // what a stage makes comes as often as it works
 		if s.Input != "" && s.Output != "" {
@@ -267,11 +242,17 @@ func (c *checker) checkBalance() {
 				continue
 			}
 			if known := r.tie(in.Buffer, s.Input, big.NewRat(1, int64(s.Every))); known != nil {
+				need := new(big.Rat).Inv(known)
+				advice := "let both ways take one frame in the same number"
+				if need.IsInt() {
+					advice = "write every: " + need.Num().String()
+				}
 				c.errorf("stages."+s.Name+".inputs."+in.Buffer, "stage %s takes a frame of %q with every %s of %q, but there is one to every %s: the buffers of one would all wait here, and nothing move any more; "+
-					"let both ways take one frame in the same number, or write {buffer: %s, when: latest}", s.Name, in.Buffer, frames(big.NewRat(int64(s.Every), 1)), s.Input, frames(new(big.Rat).Inv(known)), in.Buffer)
+					"%s, or {buffer: %s, when: latest}", s.Name, in.Buffer, frames(big.NewRat(int64(s.Every), 1)), s.Input, frames(need), advice, in.Buffer)
 			}
 		}
 	}
+	return r
 }
 
 // frames prints a number of frames.
@@ -285,14 +266,8 @@ func frames(n *big.Rat) string {
 	return n.RatString() + " frames"
 }
 
-// checkKept finds sets of which the latest frames are kept by a stage that works only when their producer goes on: there must be buffers beside those kept.
-func (c *checker) checkKept(f *flow) {
-	producer := map[string]string{}
-	for _, s := range c.Stages {
-		for _, o := range outputs(s) {
-			producer[o[1]] = s.Name
-		}
-	}
+// checkKept finds sets of which the latest frames are kept by a stage that moves only if their producer goes on, directly or because it is kept waiting: there must be buffers beside those kept.
+func (c *checker) checkKept(r rates) {
 	for _, b := range c.Buffers {
 		keep, who := 0, ""
 		for _, s := range c.Stages {
@@ -302,14 +277,14 @@ func (c *checker) checkKept(f *flow) {
 			for _, in := range s.Inputs {
 				if in.Buffer == b.Name && in.When == graph.WhenLatest {
 					keep += 2 // the one that it has, and the newest, which waits
-					if f.reaches(producer[b.Name], s.Name) {
+					if r.root(b.Name).of == r.root(s.Input).of {
 						who = s.Name
 					}
 				}
 			}
 		}
 		if who != "" && b.Count <= keep {
-			c.errorf("buffers."+b.Name+".count", "%d, of which %d can be kept for stage %s and the displays, while that waits for what stage %s makes next: want %d or more", b.Count, keep, who, producer[b.Name], keep+1)
+			c.errorf("buffers."+b.Name+".count", "%d, of which stage %s and others can keep %d while they wait for what comes of the next: want %d or more", b.Count, who, keep, keep+1)
 		}
 	}
 }

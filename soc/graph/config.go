@@ -4,6 +4,9 @@
 // consumers after it; when the last consumer has released the buffer it is free again. A camera that finds none free drops the frame; a GPU or CPU stage waits; a display
 // repeats the frame it shows.
 //
+// A GPU or CPU stage may read several sets: it works once with each frame of its input, and takes the next frame of each further input, or the latest. A CPU stage without an input makes frames at a period.
+// Frames are numbered by the set they are in.
+//
 // Stages are threads on the core that call the drivers (v4l2, drm, dmabuf) as an application does. Every hand-over between owners is a DMA API event, at which the flush strategy acts.
 package graph
 

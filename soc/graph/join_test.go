@@ -112,6 +112,9 @@ func TestTheLatestFrameIsKeptUntilANewerOneComes(t *testing.T) {
 	if in.held == nil || in.held.seq < overlays-2 || in.held.refs != 1 {
 		t.Errorf("kept: %+v of %d", in.held, overlays)
 	}
+	if n := r.graph.Allocator().MappingsUnused(); n != 0 {
+		t.Errorf("%d mappings were never used: the GPU drew from other buffers than it was given", n)
+	}
 	if n := len(in.set.free); n != 1 {
 		t.Errorf("%d of 2 buffers are free, want all but the one kept", n)
 	}
@@ -163,21 +166,25 @@ func TestLatencyCountsFromTheFirstInput(t *testing.T) {
 }
 
 func TestAGPUReadsAllItsInputs(t *testing.T) {
-	jobBytes := func(app Config) uint64 {
+	jobBytes := func(app Config) (bytes uint64, busy sim.Time) {
 		r := start(t, chip(), app, strategy(t, "range"), 500*sim.Millisecond)
 		g := r.stage("compositor").graphics
-		return r.sys.Fabric.Stats(g.Master).BytesRead / g.Stats().Jobs
+		st := g.Stats()
+		return r.sys.Fabric.Stats(g.Master).BytesRead / st.Jobs, st.BusyTime / sim.Time(st.Jobs)
 	}
 	app := overlaid(WhenLatest, 40*sim.Millisecond)
-	with := jobBytes(app)
+	with, long := jobBytes(app)
 	app.Stages[1].Inputs[0].Window = Window{Size{160, 120}, 20, 0}
-	small := jobBytes(app)
+	small, short := jobBytes(app)
 	app.Stages[1].Inputs = nil
-	without := jobBytes(app)
+	without, _ := jobBytes(app)
 	picture := uint64(160 * 120 * 2)
 	// A line of it lies under up to three tiles, and takes the place of lines of the frame in the texture cache.
 	if small < without+picture || small > without+4*picture {
 		t.Errorf("%d bytes a job with a picture of %d bytes, %d without", small, picture, without)
+	}
+	if short >= long*99/100 {
+		t.Errorf("a job takes %v with the picture in a window, and %v with it over the whole", short, long)
 	}
 	if with < without+picture {
 		t.Errorf("%d bytes a job with the picture over the whole, %d without", with, without)
@@ -210,12 +217,18 @@ func TestACPUStageReadsItsInputsEachInItsWay(t *testing.T) {
 		}
 		app.Stages = append(app.Stages, blend)
 		r := start(t, chip(), app, strategy(t, "range"), 300*sim.Millisecond)
+		reads := func() uint64 { k := r.sys.Caches.Counters(0); return k.ReadHits + k.ReadMisses }
+		readBefore := reads()
 		before, blended, decoded := r.graph.Allocator().Stats().CPUAccess, r.graph.byName["preview"].made, r.graph.byName["overlay"].made
 		r.run(t, 800*sim.Millisecond)
 		blended, decoded = (r.graph.byName["preview"].made-blended)/2, r.graph.byName["overlay"].made-decoded
 		// A begin and an end for each buffer that is read, and for each that the decoder writes.
 		if got, want := int(r.graph.Allocator().Stats().CPUAccess-before), 4*blended+2*decoded; got < want-6 || got > want+6 || blended < 6 {
 			t.Errorf("in place %t: %d brackets for %d frames and %d pictures, want about %d", inPlace, got, blended, decoded, want)
+		}
+		// Lines: half of 448 x 164 bytes, and a quarter of 320 x 120.
+		if got, want := int(reads()-readBefore), blended*(574+150); got < want*93/100 || got > want*107/100 {
+			t.Errorf("in place %t: %d lines read, want about %d", inPlace, got, want)
 		}
 		if got := r.seen.count; got != [len(got)]int{} {
 			t.Errorf("in place %t: violations %v", inPlace, got)
