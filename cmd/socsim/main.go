@@ -81,7 +81,7 @@ cache-maintenance strategy is correct, and what each costs.`,
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.PersistentFlags().Bool("no-color", false, "never use colours (so does the environment variable NO_COLOR)")
-	root.AddCommand(newRun(), newCheck(), newCalibrate(), newCache(), newDRAM(), newList(), newShow(), newVersion())
+	root.AddCommand(newRun(), newCheck(), newCompare(), newCalibrate(), newCache(), newDRAM(), newList(), newShow(), newVersion())
 	return root
 }
 

@@ -113,7 +113,7 @@ var (
 )
 
 func registry() []Info {
-	all := slices.Concat(runMetrics, cacheReplayMetrics, dramReplayMetrics, calibrateMetrics())
+	all := slices.Concat(runMetrics, causeMetrics, cacheReplayMetrics, dramReplayMetrics, calibrateMetrics())
 	slices.SortFunc(all, func(a, b Info) int { return cmp.Compare(a.Name, b.Name) })
 	return all
 }

@@ -50,6 +50,7 @@ func (c *collector) document(strategy string) *result.Document {
 	frames := c.frames()
 	c.core(frames)
 	c.memoryPath()
+	c.causes()
 	c.devices()
 	c.coherency()
 	c.doc.Events = c.events()

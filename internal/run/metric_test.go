@@ -36,11 +36,12 @@ func TestEveryMetricIsInTheRegistryWithItsUnit(t *testing.T) {
 	}
 	docs = append(docs, under(t, written(t, developed), "range")...)
 	for _, sets := range [][]string{
-		{"soc.dram.scheduler=frfcfs", "soc.dram.power_down=200ns"},
+		{"soc.dram.scheduler=frfcfs", "soc.dram.power_down=200ns", "soc.cpu.maintenance.page=20cycles"},
 		{"stages.camera.mapping=on-fault", "soc.cpu.speculation=2000cycles"},
 		{"soc.memory.page_colours=4", "buffers.preview.exporter=system-heap"},
 	} {
 		docs = append(docs, under(t, load(t, "camera-preview", append(sets, "run.duration=100ms")...), "range")...)
 	}
+	docs = append(docs, under(t, load(t, "camera-preview", "run.duration=100ms"), "uncached")...)
 	metrictest.Agrees(t, metric.Run, noneEmits, docs...)
 }

@@ -63,7 +63,31 @@ const (
 	WriteBack
 	// WalkRead is a table walker's read of a descriptor.
 	WalkRead
+
+	kinds = iota
 )
+
+// Use is what a core's transfer is for, where its kind leaves that open.
+type Use uint8
+
+// The uses. A fill is a program's load that misses the caches unless it goes past them or nobody asked for it; a write-back makes room for a fill unless maintenance or a store past the caches sends it.
+const (
+	UsePlain Use = iota
+	UseUncached
+	UseMaintenance
+	UseStore
+	UseSpeculation
+	uses
+)
+
+// Purposes is how many values [Port.Purpose] has.
+const Purposes = int(uses) * kinds
+
+// Purpose is a number for the kind and use of the port's transfer.
+func (p *Port) Purpose() int { return Purpose(p.Kind, p.Use) }
+
+// Purpose is a number for a kind and a use.
+func Purpose(k Kind, u Use) int { return int(u)*kinds + int(k) }
 
 // IsWrite tells whether the data flows towards memory.
 func (k Kind) IsWrite() bool { return k == Write || k == WriteBack }
@@ -87,12 +111,17 @@ type Port struct {
 	// Class is the SMS class: 0 real time, 1 and 2 weighted.
 	Class  uint8
 	Master Master
+	// Use tells apart what a core's transfers are for.
+	Use Use
 
 	// Stamp is the version that a WriteBack carries.
 	Stamp uint64
 	// Grant is when the last burst was granted, Waited how long it waited at the arbiter, and Holder the other master that was served most recently before it: see [Port.Blame].
 	Grant, Waited sim.Time
 	Holder        Master
+	// Stood is how long the bursts of the transfer granted so far stood at the arbiter, and Behind how many clocks of the memory they took longer than on an idle one.
+	Stood  sim.Time
+	Behind int64
 
 	// Hop is added to the issue time (request latency) and Return to the end of the data (response latency: read data, or the acknowledgement of a write).
 	Hop, Return sim.Time
@@ -107,6 +136,7 @@ type Port struct {
 	Rate, Credit int64
 
 	issue  sim.Time // when the device asked for the head, before Hop
+	first  sim.Time // when it asked for the transfer's first burst
 	data   sim.Time // until when the port's data wires are busy
 	full   sim.Time // that a burst of Max bytes takes to cross
 	credit sim.Time // when the port would have no debt if it issued nothing more
@@ -161,7 +191,9 @@ func (p *Port) Issue(at sim.Time, addr Phys, n int, k Kind) {
 	}
 	p.Addr, p.Left, p.Kind = addr, n, k
 	p.whole, p.before = n, pace{p.data, p.credit}
+	p.Stood, p.Behind = 0, 0
 	p.arm(at)
+	p.first = p.issue
 }
 
 // Idle tells whether the port has no head.
@@ -243,6 +275,9 @@ func (p *Port) Burst() int {
 
 // Issued returns when the initiator asked for the head burst.
 func (p *Port) Issued() sim.Time { return p.issue }
+
+// First returns when the initiator asked for the first burst of its transfer: not before one was free, if it may have no more in flight.
+func (p *Port) First() sim.Time { return p.first }
 
 // Advance records that the head burst of n bytes was granted and is done at the given time, and moves to the next burst of the transfer. It returns false when
 // the transfer is over; the interconnect then calls the source. For the interconnect only.

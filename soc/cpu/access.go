@@ -30,14 +30,14 @@ func (t *Thread) Access(m *Mapping, off, n int, how Touch) {
 		c.sync()
 		t.translate(m, off, how.Write)
 		accesses := int64((part + how.Width - 1) / how.Width)
-		c.chargeCycles(accesses*int64(c.cfg.AccessCycles) + how.Compute.Cycles(int64(part)))
+		c.chargeCycles(CauseCompute, accesses*int64(c.cfg.AccessCycles)+how.Compute.Cycles(int64(part)))
 		a := m.at(off)
 		switch {
 		case m.Attr == Cached && !how.Write:
 			c.read(a, part, m.Private)
 			if how.Dependent {
 				c.completeFills()
-				c.chargeCycles(int64(c.cfg.L1Cycles - c.cfg.AccessCycles))
+				c.chargeCycles(CauseCompute, int64(c.cfg.L1Cycles-c.cfg.AccessCycles))
 			}
 		case m.Attr == Cached:
 			c.write(a, part, how.Width, m.Private)
@@ -98,7 +98,11 @@ func (c *Core) load(a cachemodel.Address, n int) bool {
 	}
 	harmed := c.touched(bus.Phys(a.Physical), level)
 	start := c.l
-	c.chargeCycles(int64(c.cfg.L2Cycles))
+	cause := CauseL2
+	if level == c.lowest {
+		cause = c.refill
+	}
+	c.chargeCycles(cause, int64(c.cfg.L2Cycles))
 	if len(c.caches.Traffic()) > 0 {
 		c.carry(n)
 	}
@@ -114,10 +118,10 @@ func (c *Core) carry(n int) {
 	for _, x := range c.caches.Traffic() {
 		switch x.Kind {
 		case cachemodel.Fetch:
-			c.chargeCycles(int64(c.cfg.MissCycles))
+			c.chargeCycles(c.refill, int64(c.cfg.MissCycles))
 			c.fill(bus.Phys(x.Addr), n)
 		case cachemodel.WriteBack:
-			c.post(bus.Phys(x.Addr), x.Bytes, memory.Stamp(x.Version))
+			c.post(bus.Phys(x.Addr), x.Bytes, memory.Stamp(x.Version), bus.UsePlain)
 		}
 	}
 }
@@ -129,17 +133,19 @@ func (c *Core) fill(pa bus.Phys, n int) {
 	c.freeFill()
 	c.stats.Fills++
 	c.reader.line = pa
+	c.readPort.Use = bus.UsePlain
 	c.readPort.Issue(c.l, pa, c.lines, bus.Fill)
-	c.await(c.readPort)
+	c.await(c.refill, c.readPort)
 	done := c.reader.done
 	ready := done
 	if c.cfg.CriticalWord {
 		ready -= c.lineTime * sim.Time(c.lines-n) / sim.Time(c.lines)
 	}
 	c.needed = max(c.needed, ready)
+	c.served = c.service(c.readPort, ready)
 	c.inFlight = append(c.inFlight, done)
 	if c.cfg.Linefills > 1 {
-		c.charge(max(0, c.eng.Now()-c.l)) // until the bus granted it
+		c.wait(c.refill, c.eng.Now(), c.readPort.Hop) // until the bus granted it
 	} else {
 		c.completeFills()
 	}
@@ -149,7 +155,7 @@ func (c *Core) fill(pa bus.Phys, n int) {
 // freeFill waits until a fill is free.
 func (c *Core) freeFill() {
 	if len(c.inFlight) == c.cfg.Linefills {
-		c.charge(max(0, c.inFlight[0]-c.l))
+		c.wait(c.refill, c.inFlight[0], c.served)
 		c.inFlight = append(c.inFlight[:0], c.inFlight[1:]...)
 	}
 	if c.speculation.busy && c.speculation.occupies(c.l) && c.fillsInFlight()+1 == c.cfg.Linefills {
@@ -159,7 +165,7 @@ func (c *Core) freeFill() {
 
 // completeFills waits for the data of the loads in flight.
 func (c *Core) completeFills() {
-	c.charge(max(0, c.needed-c.l))
+	c.wait(c.refill, c.needed, c.served)
 	c.needed = 0
 }
 
@@ -244,7 +250,7 @@ func (c *Core) allocate(gathered []cachemodel.Gathered) {
 		c.carry(g.Bytes)
 		for _, x := range c.caches.Traffic() {
 			if x.Kind == cachemodel.Store {
-				c.post(bus.Phys(x.Addr), x.Bytes, memory.Stamp(x.Version))
+				c.post(bus.Phys(x.Addr), x.Bytes, memory.Stamp(x.Version), bus.UseStore)
 			}
 		}
 	}
@@ -288,9 +294,10 @@ func (c *Core) readUncached(pa bus.Phys, n, batch int) {
 		part := min(n, batch)
 		c.stats.NCReads++
 		c.reader.line = line
+		c.readPort.Use = bus.UseUncached
 		c.readPort.Issue(c.l, pa, part, bus.Fill)
-		c.await(c.readPort)
-		c.charge(max(0, c.reader.done-c.l))
+		c.await(CauseUncached, c.readPort)
+		c.wait(CauseUncached, c.reader.done, c.service(c.readPort, c.reader.done))
 		pa += bus.Phys(part)
 		n -= part
 	}
@@ -311,15 +318,16 @@ func (c *Core) writeOrdered(pa bus.Phys, n, width int) {
 		} else {
 			c.mem.CPUWrite(pa, stamp)
 		}
-		c.post(pa, part, stamp)
+		c.post(pa, part, stamp, bus.UseStore)
 		c.drainPosted()
 		pa += bus.Phys(part)
 		n -= part
 	}
 }
 
-// await lets the memory path run until the port's transfer is granted; events that are due meanwhile run, but the thread keeps the core.
-func (c *Core) await(p *bus.Port) {
+// await lets the memory path run until the port's transfer is granted; events that are due meanwhile run, but the thread keeps the core. The wait is for a cause, which the caller charges.
+func (c *Core) await(cause Cause, p *bus.Port) {
+	c.awaiting = cause
 	for !c.fabric.Await(p) {
 		c.stepTo(c.eng.Next())
 	}
@@ -345,6 +353,7 @@ type pendingWrite struct {
 	n     int
 	stamp memory.Stamp
 	at    sim.Time
+	use   bus.Use
 }
 
 // writeSource feeds the write port from a ring of pending writes, in order.
@@ -354,11 +363,12 @@ type writeSource struct {
 	head int
 	n    int
 	done sim.Time // completion of the last write granted
+	took sim.Time // what it takes on an idle memory
 }
 
 // Granted moves on to the next pending write.
-func (s *writeSource) Granted(_ *bus.Port, done sim.Time) {
-	s.done = done
+func (s *writeSource) Granted(p *bus.Port, done sim.Time) {
+	s.done, s.took = done, s.core.service(p, done)
 	s.head = (s.head + 1) % maxBuffers
 	s.n--
 	if s.n > 0 {
@@ -372,18 +382,18 @@ func (s *writeSource) at(i int) *pendingWrite { return &s.ring[(s.head+i)%maxBuf
 func (s *writeSource) issue() {
 	w := &s.ring[s.head]
 	p := s.core.writePort
-	p.Stamp = uint64(w.stamp)
+	p.Stamp, p.Use = uint64(w.stamp), w.use
 	p.Issue(w.at, w.pa, w.n, bus.WriteBack)
 }
 
 // post queues a write; it waits while the eviction buffers are full.
-func (c *Core) post(pa bus.Phys, n int, stamp memory.Stamp) {
+func (c *Core) post(pa bus.Phys, n int, stamp memory.Stamp, use bus.Use) {
 	s := &c.writer
 	for s.n >= c.cfg.EvictionBuffers {
 		c.waitGrant()
 	}
 	c.stats.Posted++
-	s.ring[(s.head+s.n)%maxBuffers] = pendingWrite{pa, n, stamp, c.l}
+	s.ring[(s.head+s.n)%maxBuffers] = pendingWrite{pa, n, stamp, c.l, use}
 	s.n++
 	if s.n == 1 {
 		s.issue()
@@ -394,10 +404,10 @@ func (c *Core) post(pa bus.Phys, n int, stamp memory.Stamp) {
 func (c *Core) waitGrant() {
 	n := c.writer.n
 	for c.writer.n == n {
-		c.await(c.writePort)
+		c.await(c.posting(), c.writePort)
 	}
 	// The buffer is free when memory has taken the data.
-	c.charge(max(0, c.writer.done-c.l))
+	c.wait(c.posting(), c.writer.done, c.writer.took)
 }
 
 // drainPosted waits until all posted writes are in memory.
@@ -405,7 +415,7 @@ func (c *Core) drainPosted() {
 	for c.writer.n > 0 {
 		c.waitGrant()
 	}
-	c.charge(max(0, c.writer.done-c.l))
+	c.wait(c.posting(), c.writer.done, c.writer.took)
 }
 
 // drainLine waits for a pending write of the line, so that a read behind it sees it.
@@ -426,7 +436,7 @@ func (c *Core) drainLine(line bus.Phys) {
 func (t *Thread) Barrier() {
 	c := t.core
 	c.sync()
-	c.chargeCycles(int64(c.cfg.Maintenance.Barrier))
+	c.chargeCycles(CauseBarrier, int64(c.cfg.Maintenance.Barrier))
 	c.drainWrites()
 }
 
@@ -457,12 +467,13 @@ func (c *Core) postGathered(gathered []cachemodel.Gathered) {
 		for i++; i < len(gathered) && (gathered[i].Addr.Physical^first.Addr.Physical)&block == 0; i++ {
 			end = gathered[i]
 		}
-		c.post(bus.Phys(first.Addr.Physical), int(end.Addr.Physical-first.Addr.Physical)+end.Bytes, memory.Stamp(end.Version))
+		c.post(bus.Phys(first.Addr.Physical), int(end.Addr.Physical-first.Addr.Physical)+end.Bytes, memory.Stamp(end.Version), bus.UseStore)
 	}
 }
 
-// touched notes that a line was looked up beyond L1 after a whole-cache operation may have dropped it. It reports whether that costs a refill now.
+// touched notes that a line was looked up beyond L1 after a whole-cache operation may have dropped it. It reports whether that costs a refill now, which is then the cause of it.
 func (c *Core) touched(pa bus.Phys, level int) bool {
+	c.refill = CauseRefill
 	if c.dropped.n == 0 {
 		return false
 	}
@@ -471,6 +482,7 @@ func (c *Core) touched(pa bus.Phys, level int) bool {
 	}
 	c.stats.Maintenance.CollateralMisses++
 	c.harm[c.cat].Misses++
+	c.refill = CauseCollateral
 	return true
 }
 

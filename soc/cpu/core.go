@@ -59,9 +59,11 @@ type Core struct {
 	l sim.Time
 	// cat is what time is charged to; ledger has the sums since the last reset.
 	cat    Category
-	last   Category // what the last charge went to
-	turns  [4]turn  // the last changes of category, newest first: where local time beyond the engine's time belongs
+	last   turn     // what the last charge went to
+	turns  [16]turn // the last changes of category or cause, a ring: where local time beyond the engine's time belongs
+	turned uint     // how many there were
 	ledger []sim.Time
+	causes [Causes]sim.Time
 	names  []string // of tasks
 
 	cur       *Thread
@@ -89,6 +91,9 @@ type Core struct {
 	gather              *cachemodel.StoreBuffer // stores that miss all levels, before one allocates for them
 	inFlight            []sim.Time              // completions of the line fills that are busy
 	needed              sim.Time                // when the data of the loads in flight is there
+	served              sim.Time                // what the last fill takes on an idle memory
+	refill              Cause                   // of the last fill
+	awaiting            Cause                   // of the wait for the bus
 	lineTime            sim.Time                // of a line's data on the memory's bus
 	tlb                 tlb
 
@@ -229,6 +234,7 @@ func (c *Core) IRQOffMax() sim.Time { return c.irqOffMax }
 // that is still pending, whatever it does, keeps that within one operation, as exact shares and counters need.
 func (c *Core) Reset(now sim.Time) {
 	clear(c.ledger)
+	clear(c.causes[:])
 	if c.l > now {
 		c.ahead(now, 1)
 	} else {
@@ -249,39 +255,47 @@ func (c *Core) Close(now sim.Time) {
 		c.ahead(now, -1)
 	} else {
 		c.ledger[c.cat] += now - c.l // idle, or waiting for the bus
+		if c.cat == Idle {
+			c.awaiting = CauseIdle
+		}
+		c.causes[c.awaiting] += now - c.l
 	}
 	c.l = now
 }
 
 // charge moves local time forward.
-func (c *Core) charge(d sim.Time) {
-	if c.cat != c.last {
-		c.turn()
+func (c *Core) charge(cause Cause, d sim.Time) {
+	if c.cat != c.last.cat || cause != c.last.cause {
+		c.turn(cause)
 	}
 	c.l += d
 	c.ledger[c.cat] += d
+	c.causes[cause] += d
 }
 
-// turn is a change of category at a local time.
+// turn is a change of category or cause at a local time.
 type turn struct {
-	cat  Category
-	from sim.Time
+	cat   Category
+	cause Cause
+	from  sim.Time
 }
 
-// turn notes that what follows is charged to another category. An operation that nothing can interrupt has at most as many as are kept.
-func (c *Core) turn() {
-	copy(c.turns[1:], c.turns[:])
-	c.turns[0] = turn{c.cat, c.l}
-	c.last = c.cat
+// turn notes that what follows is charged to another account. An operation that nothing can interrupt has at most as many as are kept.
+func (c *Core) turn(cause Cause) {
+	c.last = turn{c.cat, cause, c.l}
+	c.turns[c.turned%uint(len(c.turns))] = c.last
+	c.turned++
 }
 
 // ahead adds what was charged beyond now to the accounts it went to, times a sign.
 func (c *Core) ahead(now, sign sim.Time) {
 	end := c.l
-	for _, t := range c.turns {
+	for i := range uint(len(c.turns)) {
+		t := &c.turns[(c.turned-1-i)%uint(len(c.turns))]
 		from := max(t.from, now)
 		if from < end {
 			c.ledger[t.cat] += sign * (end - from)
+			c.causes[t.cause] += sign * (end - from)
 			end = from
 		}
 	}
@@ -294,7 +308,7 @@ func (c *Core) duration(cycles int64) sim.Time {
 	return c.clock.Cycles(cycles)
 }
 
-func (c *Core) chargeCycles(n int64) { c.charge(c.duration(n)) }
+func (c *Core) chargeCycles(cause Cause, n int64) { c.charge(cause, c.duration(n)) }
 
 // sync lets the memory path catch up with local time, and gives way if an event is due or another thread should run.
 func (c *Core) sync() {
@@ -356,6 +370,7 @@ func (c *Core) kick() {
 	}
 	if now := c.eng.Now(); now > c.l {
 		c.ledger[Idle] += now - c.l
+		c.causes[CauseIdle] += now - c.l
 		c.speculation.idle(now - c.l)
 		c.l = now
 	}
@@ -419,12 +434,12 @@ func (c *Core) run(t *Thread) {
 		c.irqOffSince = c.l
 		c.stats.Interrupts++
 		c.cat = Interrupt
-		c.chargeCycles(int64(c.cfg.OS.IRQEntry))
+		c.chargeCycles(CauseInterrupt, int64(c.cfg.OS.IRQEntry))
 	} else if c.prev != t {
 		if c.prev != nil {
 			c.cat = Driver
 			c.stats.Switches++
-			c.chargeCycles(int64(c.cfg.OS.ContextSwitch))
+			c.chargeCycles(CauseSwitch, int64(c.cfg.OS.ContextSwitch))
 		}
 		c.prev = t
 	}

@@ -73,12 +73,12 @@ func (t *Thread) MaintainRange(p Pass, runs []memory.Run) {
 // maintainRuns is one routine call on the inner caches.
 func (c *Core) maintainRuns(t *Thread, p Pass, runs []memory.Run) {
 	c.sync()
-	c.chargeCycles(int64(c.cfg.Maintenance.Call))
+	c.chargeCycles(CauseCall, int64(c.cfg.Maintenance.Call))
 	for _, r := range runs {
 		c.eachLine(r, p, func(pa bus.Phys, op cachemodel.Op) {
 			if !p.OneCall && (pa%memory.PageBytes == 0 || pa <= r.Addr) {
 				c.cat = MaintPage
-				c.chargeCycles(int64(c.cfg.Maintenance.Page))
+				c.chargeCycles(CausePage, int64(c.cfg.Maintenance.Page))
 			}
 			c.maintainLine(op, p, pa)
 		})
@@ -125,7 +125,7 @@ func (c *Core) maintainLine(op cachemodel.Op, p Pass, pa bus.Phys) {
 		}
 		e.Lookups = 1
 	}
-	c.charge(sim.Time(e.Lookups) * (c.duration(int64(m.Line)) + m.LineTime))
+	c.charge(CauseLine, sim.Time(e.Lookups)*(c.duration(int64(m.Line))+m.LineTime))
 	c.stats.Maintenance.AliasLookups += uint64(e.Lookups - 1)
 	c.stats.Maintenance.Visited += uint64(e.Lookups)
 	c.account(op, pa, e)
@@ -138,7 +138,7 @@ func (c *Core) maintainLine(op cachemodel.Op, p Pass, pa bus.Phys) {
 // maintainOuterRuns is one call on the outer caches, by physical address. The core waits for each line.
 func (c *Core) maintainOuterRuns(p Pass, runs []memory.Run) {
 	c.sync()
-	c.charge(c.cfg.Maintenance.OuterCall)
+	c.charge(CauseCall, c.cfg.Maintenance.OuterCall)
 	for _, r := range runs {
 		c.maintainOuterRun(p, r)
 	}
@@ -154,7 +154,7 @@ func (c *Core) maintainOuterRun(p Pass, r memory.Run) {
 		if p.OneCall && p.idle(op, e) {
 			return
 		}
-		c.charge(m.OuterLine)
+		c.charge(CauseLine, m.OuterLine)
 		c.stats.Maintenance.OuterLines++
 		c.stats.Maintenance.Visited++
 		c.account(op, pa, e)
@@ -173,9 +173,9 @@ func (t *Thread) MaintainAll(handed []*memory.Region) {
 	m := &c.cfg.Maintenance
 	c.stats.Maintenance.WholeCalls++
 	c.sync()
-	c.chargeCycles(int64(m.Call))
+	c.chargeCycles(CauseCall, int64(m.Call))
 	c.cat = MaintBarrier
-	c.chargeCycles(int64(m.Barrier)) // a DMB before
+	c.chargeCycles(CauseBarrier, int64(m.Barrier)) // a DMB before
 	c.allocate(c.gather.Drain())
 	c.cat = MaintLine
 	first := 0
@@ -203,7 +203,7 @@ func (t *Thread) MaintainAllOuter(handed []*memory.Region) {
 	old := t.Enter(Maint)
 	c.stats.Maintenance.WholeCalls++
 	c.sync()
-	c.charge(c.cfg.Maintenance.OuterCall)
+	c.charge(CauseCall, c.cfg.Maintenance.OuterCall)
 	c.cat = MaintLine
 	for level := c.caches.Inner(); level < c.caches.Levels(); level++ {
 		c.bySetWay(level, c.cfg.Maintenance.OuterWay, handed)
@@ -222,7 +222,7 @@ func (c *Core) bySetWay(level int, slot sim.Time, handed []*memory.Region) {
 				set += c.passSlots(n, slot)
 				continue
 			}
-			c.charge(slot)
+			c.charge(CauseLine, slot)
 			c.stats.Maintenance.Visited++
 			c.accountSlot(c.caches.SetWay(cachemodel.CleanInvalidate, level, set, way), handed)
 			set++
@@ -236,7 +236,7 @@ func (c *Core) passSlots(n int, slot sim.Time) int {
 		to := c.advance(c.l + sim.Time(n)*slot)
 		n = max(1, min(n, int((to-c.l+slot-1)/slot)))
 	}
-	c.charge(sim.Time(n) * slot)
+	c.charge(CauseLine, sim.Time(n)*slot)
 	c.stats.Maintenance.Visited += uint64(n)
 	return n
 }
@@ -247,7 +247,7 @@ func (c *Core) testClean(handed []*memory.Region) {
 	c.caches.Lines(0, func(l cachemodel.Line) { c.noteDropped(bus.Phys(l.Physical), handed) })
 	for done := false; !done; {
 		c.sync()
-		c.charge(slot)
+		c.charge(CauseLine, slot)
 		var e cachemodel.Effect
 		e, done = c.caches.TestClean(cachemodel.CleanInvalidate)
 		c.stats.Maintenance.Visited++
@@ -293,7 +293,7 @@ func (c *Core) account(op cachemodel.Op, pa bus.Phys, e cachemodel.Effect) {
 	useful := false
 	if e.Dirty {
 		c.cat = MaintDirty
-		c.chargeCycles(int64(c.cfg.Maintenance.DirtyCycles))
+		c.chargeCycles(CauseWriteBack, int64(c.cfg.Maintenance.DirtyCycles))
 		c.cat = MaintLine
 		if cleans {
 			st.Cleaned++
@@ -321,7 +321,7 @@ func (c *Core) writeBackSerially() {
 	c.cat = MaintDirty
 	for _, x := range traffic {
 		c.stats.Maintenance.BytesWrittenBack += uint64(x.Bytes)
-		c.post(bus.Phys(x.Addr), x.Bytes, memory.Stamp(x.Version))
+		c.post(bus.Phys(x.Addr), x.Bytes, memory.Stamp(x.Version), bus.UseMaintenance)
 	}
 	c.drainPosted()
 	c.cat = MaintLine

@@ -85,7 +85,7 @@ func (t *Thread) Zap(m *Mapping) {
 			any = true
 			m.present[page] = false
 			c.sync()
-			c.chargeCycles(int64(c.cfg.AccessCycles))
+			c.chargeCycles(CauseDriver, int64(c.cfg.AccessCycles))
 			c.write(linearMap(m.tables.Addr(page*4)), 4, 4, true)
 		}
 	}
@@ -188,7 +188,7 @@ func (t *Thread) translate(m *Mapping, off int, write bool) {
 		return
 	}
 	c.stats.TLBMisses++
-	c.chargeCycles(int64(c.cfg.TLBMissCycles))
+	c.chargeCycles(CauseWalk, int64(c.cfg.TLBMissCycles))
 	if m.tables != nil {
 		i := (off + m.Region.Start) / memory.PageBytes
 		c.load(linearMap(m.tables.Addr(i*4)), 4)

@@ -137,6 +137,7 @@ func (c *Core) issueSpeculation() {
 	}
 	s.addr, s.line, s.busy, s.lost, s.done = a, bus.Phys(a.Physical), true, false, 0
 	c.stats.SpeculativeFills++
+	s.port.Use = bus.UseSpeculation
 	s.port.Issue(c.l, s.line, c.lines, bus.Fill)
 }
 
@@ -208,7 +209,7 @@ func (c *Core) landSpeculation() {
 	}
 	for _, x := range c.caches.Traffic() {
 		if x.Kind == cachemodel.WriteBack {
-			c.post(bus.Phys(x.Addr), x.Bytes, memory.Stamp(x.Version))
+			c.post(bus.Phys(x.Addr), x.Bytes, memory.Stamp(x.Version), bus.UsePlain)
 		}
 	}
 }
@@ -220,8 +221,9 @@ func (c *Core) adopt() {
 }
 
 func (c *Core) awaitSpeculation() {
-	c.await(c.speculation.port)
-	c.charge(max(0, c.eng.Now()-c.l))
+	c.await(CauseRefill, c.speculation.port)
+	c.wait(CauseRefill, c.eng.Now(), c.speculation.port.Hop)
+	c.refill, c.served = CauseRefill, c.service(c.speculation.port, c.speculation.done)
 }
 
 // shareFills waits for the first fill that is complete, of the program's and speculation's, which take all there are.
@@ -233,5 +235,5 @@ func (c *Core) shareFills() {
 			first = min(first, done)
 		}
 	}
-	c.charge(max(0, first-c.l))
+	c.wait(CauseRefill, first, c.served)
 }

@@ -38,10 +38,10 @@ func (c *Core) SpawnIRQ(name string, handle func(t *Thread)) *Thread {
 		for {
 			for t.pending > 0 {
 				t.pending--
-				t.Cycles(int64(c.cfg.OS.Handler))
+				t.spend(CauseInterrupt, c.duration(int64(c.cfg.OS.Handler)))
 				handle(t)
 			}
-			t.Cycles(int64(c.cfg.OS.IRQExit))
+			t.spend(CauseInterrupt, c.duration(int64(c.cfg.OS.IRQExit)))
 			c.irqOffMax = max(c.irqOffMax, c.l-c.irqOffSince)
 			if t.pending > 0 { // raised during the exit: interrupts are on for a moment, and it is taken again
 				c.ready[IRQPriority].push(t)
@@ -151,7 +151,10 @@ func (t *Thread) Leave(old Category) { t.core.cat = old }
 func (t *Thread) Cycles(n int64) { t.Spend(t.core.duration(n)) }
 
 // Spend computes for d. The thread can be preempted meanwhile.
-func (t *Thread) Spend(d sim.Time) {
+func (t *Thread) Spend(d sim.Time) { t.spend(t.core.work(), d) }
+
+// spend is Spend for a cause.
+func (t *Thread) spend(cause Cause, d sim.Time) {
 	c := t.core
 	for {
 		c.sync()
@@ -160,7 +163,7 @@ func (t *Thread) Spend(d sim.Time) {
 		}
 		to := c.advance(c.l + d)
 		d -= to - c.l
-		c.charge(to - c.l)
+		c.charge(cause, to-c.l)
 	}
 }
 
@@ -210,15 +213,15 @@ func (t *Thread) PageFaults(n int) {
 func (t *Thread) MMIO(reads, writes int) {
 	c := t.core
 	for range reads {
-		t.Spend(c.cfg.OS.MMIORead)
+		t.spend(CauseRegisters, c.cfg.OS.MMIORead)
 		if c.registers != nil {
-			t.Spend(c.registers.Read(c.l) - c.l)
+			t.spend(CauseRegisters, c.registers.Read(c.l)-c.l)
 		}
 	}
 	for range writes {
-		t.Spend(c.cfg.OS.MMIOWrite)
+		t.spend(CauseRegisters, c.cfg.OS.MMIOWrite)
 		if c.registers != nil {
-			t.Spend(c.registers.Write(c.l) - c.l)
+			t.spend(CauseRegisters, c.registers.Write(c.l)-c.l)
 		}
 	}
 }

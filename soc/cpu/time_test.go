@@ -110,6 +110,16 @@ func TestTheAccountsAddUpToTheRun(t *testing.T) {
 		if got := r.sum(rt); got != end-reset {
 			rt.Errorf("the accounts add up to %v, want %v", got, end-reset)
 		}
+		var causes sim.Time
+		for cause, d := range r.causes {
+			if d < 0 {
+				rt.Errorf("%v took %v", Cause(cause), d)
+			}
+			causes += d
+		}
+		if causes != end-reset || r.causes[CauseIdle] != r.ledger[Idle] {
+			rt.Errorf("the causes add up to %v, want %v; idle for %v, want %v", causes, end-reset, r.causes[CauseIdle], r.ledger[Idle])
+		}
 		r.eng.Close()
 	})
 }

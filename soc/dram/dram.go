@@ -88,6 +88,10 @@ type Controller struct {
 	burstShift uint // log2 of its clocks
 	rtpMore    int64
 
+	// What the data bus's time goes to, and what explains it: the ends of the last refresh and of the last wake-up, how late the last request's data was, and the cause of the data of the next.
+	refreshed, awake, behind int64
+	tag                      BusCause
+
 	other    bool // not one channel of banks
 	yard     yardstick
 	posts    *posted       // of the scheduler frfcfs
@@ -105,6 +109,8 @@ type Controller struct {
 	trains        [MaxLookAhead]train
 	train         uint // place of the next
 	taken         [slots]int64
+
+	bus busTime
 }
 
 // yardstick is a memory without banks.
@@ -134,7 +140,7 @@ func newChannel(cfg Config, base bus.Phys, size int64, index int) *Controller {
 	if cfg.Scheduler == FirstReady {
 		return newPosted(cfg, base, size, index)
 	}
-	c := &Controller{clock: clock, lookAhead: cfg.LookAhead, index: index}
+	c := &Controller{clock: clock, lookAhead: cfg.LookAhead, index: index, refreshed: longAgo, awake: longAgo, tag: FirstTag}
 	if !cfg.Scheduler.Banked() {
 		c.other = true
 		c.yard = yardstick{kind: cfg.Scheduler, service: clock.Ceil(cfg.Service)}
@@ -264,12 +270,13 @@ func (c *Controller) Serve(at int64, pa bus.Phys, n int, write bool) (start, end
 	b := &c.banks[bi]
 	t := &c.t
 
-	cas := at
+	cas, idle := at, at // idle: when an idle memory would take the read or write command
 	if b.row != row {
 		act := max(at, b.actReady)
 		if b.row != none {
 			pre := c.claim(max(at, b.preReady))
 			act = max(act, pre+t.rp)
+			idle += t.rp
 			c.stats.RowMisses++
 			c.stats.Precharges++
 			if c.observe != nil {
@@ -289,6 +296,7 @@ func (c *Controller) Serve(at int64, pa bus.Phys, n int, write bool) (start, end
 		b.actReady = act + t.rc
 		b.casReady = act + t.rcd
 		b.preReady = act + t.ras
+		idle += t.rcd
 	} else {
 		c.stats.RowHits++
 	}
@@ -297,7 +305,9 @@ func (c *Controller) Serve(at int64, pa bus.Phys, n int, write bool) (start, end
 	// A transaction of several bursts is as many commands, back to back. They lie behind all those of older transactions.
 	data := (int64(n) + 1<<(c.clockShift&63) - 1) >> (c.clockShift & 63) << (c.burstShift & 63)
 	var shut int64 // when a precharge may be
+	latency := t.cl
 	if write {
+		latency = t.cwl
 		start = max(cas+t.cwl, c.readEnd+t.rtw)
 		cas = start - t.cwl
 		end = start + data
@@ -312,6 +322,11 @@ func (c *Controller) Serve(at int64, pa bus.Phys, n int, write bool) (start, end
 		shut = cas + data + c.rtpMore
 		c.stats.Reads++
 	}
+	c.behind = start - latency - idle
+	if start > c.bus.end {
+		c.gap(at, latency, b.casReady, start)
+	}
+	c.bus.until(c.tag, end)
 	c.trains[c.train%MaxLookAhead] = train{cas, cas + data}
 	c.train++
 	if c.observe != nil {
@@ -342,7 +357,11 @@ func (c *Controller) serveOther(at int64, pa bus.Phys, n int, write bool) (start
 	if c.channels != nil {
 		l := &c.channels[0].layout
 		ch, local := l.channel(int64(pa - l.base))
-		return c.channels[ch].Serve(at, l.base+bus.Phys(local), n, write)
+		to := c.channels[ch]
+		to.tag = c.tag
+		start, end = to.Serve(at, l.base+bus.Phys(local), n, write)
+		c.behind = to.behind
+		return start, end
 	}
 	if write {
 		c.stats.Writes++
@@ -351,6 +370,7 @@ func (c *Controller) serveOther(at int64, pa bus.Phys, n int, write bool) (start
 	}
 	c.stats.DataClocks += uint64((int64(n) + 1<<c.clockShift - 1) >> c.clockShift)
 	if c.yard.kind == Fixed {
+		c.behind = max(0, c.yard.free-at)
 		at = max(at, c.yard.free)
 		c.yard.free = at + c.yard.service
 	}
@@ -417,6 +437,7 @@ func (c *Controller) leaveDown(at int64) {
 	c.countDown(wake)
 	c.sleepAt = never
 	ready := wake + c.t.xp
+	c.awake = ready
 	for i := range c.layout.bankMask + 1 {
 		b := &c.banks[i]
 		b.actReady, b.preReady = max(b.actReady, ready), max(b.preReady, ready)
@@ -460,5 +481,6 @@ func (c *Controller) refresh(at int64) {
 		b.row = none
 		b.actReady = ready + t.rfc
 	}
+	c.refreshed = ready + t.rfc
 	c.sleepAt = max(ready+t.rfc, c.readEnd, c.writeEnd) + t.powerDown
 }

@@ -13,6 +13,7 @@ type posted struct {
 	last    int64
 	ends    [postedInFlight]int64 // of the last transactions given to the memory
 	slot    int
+	given   int64 // when the last was
 }
 
 // write is a posted write of n bytes at a local offset.
@@ -20,6 +21,7 @@ type write struct {
 	at  int64
 	off int64
 	n   int
+	tag BusCause
 }
 
 const (
@@ -75,8 +77,10 @@ func (c *Controller) Resting() (n int) {
 // servePosted is Serve of the scheduler frfcfs.
 func (c *Controller) servePosted(at int64, pa bus.Phys, n int, isWrite bool) (start, end int64) {
 	p := c.posts
+	asked := at
 	at = max(at, p.last)
 	off := int64(pa - c.layout.base)
+	c.behind = 0
 	p.drainIdle(at)
 	p.last = at
 	if !isWrite {
@@ -86,7 +90,9 @@ func (c *Controller) servePosted(at int64, pa bus.Phys, n int, isWrite bool) (st
 		} else if i >= 0 {
 			p.drain(i, at) // the read needs it and more
 		}
-		return p.give(at, off, n, false)
+		start, end = p.give(at, write{off: off, n: n, tag: c.tag}, false)
+		c.behind = p.banks.behind + p.given - asked
+		return start, end
 	}
 	c.stats.PostedWrites++
 	if p.join(off, n) {
@@ -98,7 +104,7 @@ func (c *Controller) servePosted(at int64, pa bus.Phys, n int, isWrite bool) (st
 			p.drainOne(at)
 		}
 	}
-	p.entries = append(p.entries, write{at, off, n})
+	p.entries = append(p.entries, write{at, off, n, c.tag})
 	return at, at + 1
 }
 
@@ -158,13 +164,14 @@ func (p *posted) drainOne(at int64) {
 func (p *posted) drain(i int, at int64) {
 	w := p.entries[i]
 	p.entries = append(p.entries[:i], p.entries[i+1:]...)
-	p.give(at, w.off, w.n, true)
+	p.give(at, w, true)
 }
 
 // give hands a transaction to the banks, with no more of them in flight than the record of the command bus covers.
-func (p *posted) give(at, off int64, n int, isWrite bool) (start, end int64) {
+func (p *posted) give(at int64, w write, isWrite bool) (start, end int64) {
 	at = max(at, p.ends[p.slot])
-	start, end = p.banks.Serve(at, p.banks.layout.base+bus.Phys(off), n, isWrite)
+	p.given, p.banks.tag = at, w.tag
+	start, end = p.banks.Serve(at, p.banks.layout.base+bus.Phys(w.off), w.n, isWrite)
 	p.ends[p.slot] = end
 	p.slot = (p.slot + 1) % postedInFlight
 	return start, end

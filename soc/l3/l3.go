@@ -245,10 +245,38 @@ func (f *Fabric) ResetStats() {
 	f.Settle()
 	f.stats = [bus.MaxMasters]MasterStats{}
 	f.dram.ResetStats()
+	f.dram.ResetBusTime(f.clock.Floor(f.eng.Now() + 1))
+}
+
+// tag is the cause of data on the memory's bus: a master and what for.
+func tag(m bus.Master, purpose int) uint16 {
+	return uint16(int(m)*(dram.Tags/bus.MaxMasters) + purpose)
+}
+
+// BusTime is where the time of the memory's data bus went, in clocks.
+type BusTime struct {
+	// Buses is how many there are: one a channel, none where a yardstick stands for the memory.
+	Buses int
+	dram.BusTime
+}
+
+// Data returns the clocks in which data of a master moved, of a kind and for a use.
+func (b *BusTime) Data(m bus.Master, k bus.Kind, u bus.Use) int64 {
+	return b.BusTime[dram.FirstTag+tag(m, bus.Purpose(k, u))]
+}
+
+// BusTime returns where the time of the memory's data bus went since the last reset and before at, up to which the engine has run.
+func (f *Fabric) BusTime(at sim.Time) *BusTime {
+	b := &BusTime{}
+	b.Buses = f.dram.BusTime(f.clock.Floor(at), &b.BusTime)
+	return b
 }
 
 // Settle brings the DRAM's counters of refreshes and power-down up to the engine's time.
 func (f *Fabric) Settle() { f.dram.Settle(f.clock.Floor(f.eng.Now())) }
+
+// Queued returns how much longer the port's last transfer took than on an idle memory: what its bursts stood at the arbiter, and in the memory behind other transactions, turnarounds and refreshes.
+func (f *Fabric) Queued(p *bus.Port) sim.Time { return p.Stood + f.clock.Cycles(p.Behind) }
 
 // Grants returns the number of bursts served since the start.
 func (f *Fabric) Grants() uint64 { return f.grants }
@@ -413,6 +441,7 @@ func (f *Fabric) grant(i int, now sim.Time) {
 	p := &f.ports[i]
 	n := p.Burst()
 	write := p.Kind.IsWrite()
+	f.dram.Tag(tag(p.Master, p.Purpose()))
 	_, endClk := f.dram.Serve(f.clock.Ceil(now), p.Addr, n, write)
 	end := f.clock.Cycles(endClk)
 	f.ends[f.slot] = end
@@ -422,6 +451,8 @@ func (f *Fabric) grant(i int, now sim.Time) {
 	}
 	f.decided = now
 	p.Grant, p.Waited = now, now-p.At
+	p.Stood += p.Waited
+	p.Behind += f.dram.Behind()
 	f.ledger.Note(now, p.Master)
 	if f.last != p.Master {
 		p.Holder = f.last
