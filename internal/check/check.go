@@ -464,7 +464,7 @@ func (c *checker) against(i *Item, was *Baseline, err error, rules *Rules) {
 	i.Baseline = BaselineSame
 	i.Compared = len(was.Metrics)
 	i.Notes = append(i.Notes, changedSince(was, now)...)
-	i.Differences = append(i.Differences, compare(i.Scenario, was, now, rules)...)
+	i.Differences = append(i.Differences, differences(i.Scenario, was, now, rules)...)
 	if len(i.FailingDifferences()) > 0 {
 		i.Baseline = BaselineDiffers
 		if !c.Update {
