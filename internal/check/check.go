@@ -232,6 +232,9 @@ func (c *checker) prepare() error {
 
 // target adds what one argument names.
 func (c *checker) target(name string, seen map[string]bool) error {
+	if name == "-" {
+		return errors.New("a scenario on standard input has no folder for its baseline; check a file")
+	}
 	info, err := os.Stat(name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("reading %s: %w", name, err)
