@@ -232,6 +232,9 @@ func (c *checker) prepare() error {
 
 // target adds what one argument names.
 func (c *checker) target(name string, seen map[string]bool) error {
+	if name == "-" {
+		return errors.New("a scenario on standard input has no folder for its baseline; check a file")
+	}
 	info, err := os.Stat(name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("reading %s: %w", name, err)
@@ -464,7 +467,7 @@ func (c *checker) against(i *Item, was *Baseline, err error, rules *Rules) {
 	i.Baseline = BaselineSame
 	i.Compared = len(was.Metrics)
 	i.Notes = append(i.Notes, changedSince(was, now)...)
-	i.Differences = append(i.Differences, compare(i.Scenario, was, now, rules)...)
+	i.Differences = append(i.Differences, differences(i.Scenario, was, now, rules)...)
 	if len(i.FailingDifferences()) > 0 {
 		i.Baseline = BaselineDiffers
 		if !c.Update {

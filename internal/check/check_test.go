@@ -102,7 +102,7 @@ func TestAChangedSettingDiffersAndIsNamed(t *testing.T) {
 		t.Errorf("notes %q", r.Items[0].Notes)
 	}
 	busy := r.Items[0].Differences[0]
-	if busy.Metric != "cpu.busy" || busy.Verdict != Worse || len(busy.Causes) == 0 || busy.Causes[0].Metric != "cpu.busy.task.ui" {
+	if busy.Metric != "cpu.busy" || busy.Verdict != Worse || len(busy.Causes) == 0 || busy.Causes[0].Metric != "cpu.time.compute" {
 		t.Errorf("first difference %+v", busy)
 	}
 	if line := strings.Split(read(t, r.Items[0].BaselineFile), "\n")[busy.Line-1]; !strings.Contains(line, `"cpu.busy"`) {

@@ -99,8 +99,8 @@ func verdict(name string, was, now result.Number) Verdict {
 // maxCauses is how many causes a difference is given.
 const maxCauses = 3
 
-// compare lists the differences of a run to its baseline, the gravest first. Differences that rules ignore are left out.
-func compare(name string, was, now *Baseline, rules *Rules) []*Difference {
+// differences lists those of a run to its baseline, the gravest first. Differences that rules ignore are left out.
+func differences(name string, was, now *Baseline, rules *Rules) []*Difference {
 	var out []*Difference
 	for _, m := range unionKeys(was.Metrics, now.Metrics) {
 		if rules.ignores(name, m) {

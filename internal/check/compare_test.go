@@ -27,7 +27,7 @@ func TestADifferenceIsBetterOrWorseByItsMetric(t *testing.T) {
 	was := metrics(map[string]int64{"maintenance.time": 100, "frames.captured": 59, "frames.dropped": 1, "cpu.fills": 7, "maintenance.segments": 5})
 	now := metrics(map[string]int64{"maintenance.time": 110, "frames.captured": 60, "frames.dropped": 0, "cpu.fills": 7, "maintenance.segments": 6})
 	got := map[string]Verdict{}
-	for _, d := range compare("small", was, now, &Rules{}) {
+	for _, d := range differences("small", was, now, &Rules{}) {
 		got[d.Metric] = d.Verdict
 	}
 	want := map[string]Verdict{"maintenance.time": Worse, "frames.captured": Better, "frames.dropped": Better, "maintenance.segments": Other}
@@ -45,7 +45,7 @@ func TestTheWorseComesFirstAndWhatIsToleratedLast(t *testing.T) {
 	was := metrics(map[string]int64{"maintenance.time": 100, "frames.dropped": 1, "latency.capture_to_display.p95": 50, "cpu.fills": 1})
 	now := metrics(map[string]int64{"maintenance.time": 120, "frames.dropped": 0, "latency.capture_to_display.p95": 60, "cpu.fills": 9})
 	var got []string
-	for _, d := range compare("small", was, now, rulesOf(t, "tolerances:\n  - latency.* 50%\n")) {
+	for _, d := range differences("small", was, now, rulesOf(t, "tolerances:\n  - latency.* 50%\n")) {
 		got = append(got, d.Metric)
 	}
 	if want := "maintenance.time cpu.fills frames.dropped latency.capture_to_display.p95"; strings.Join(got, " ") != want {
@@ -57,7 +57,7 @@ func TestTheSameValueWrittenWithMoreDigitsIsNoDifference(t *testing.T) {
 	was, now := metrics(nil), metrics(nil)
 	was.Metrics["m"] = result.Metric{Unit: "ratio", Value: result.Number{Int: 15, Digits: 1}}
 	now.Metrics["m"] = result.Metric{Unit: "ratio", Value: result.Number{Int: 15000, Digits: 4}}
-	if d := compare("small", was, now, &Rules{}); len(d) != 0 {
+	if d := differences("small", was, now, &Rules{}); len(d) != 0 {
 		t.Errorf("differences %v", d[0])
 	}
 }
@@ -66,7 +66,7 @@ func TestAMetricThatVanishesFailsAndItsNewNameIsSuggested(t *testing.T) {
 	was := metrics(map[string]int64{"cpu.fills": 1234, "cpu.gone": 5, "cpu.zero": 0})
 	now := metrics(map[string]int64{"cpu.line_fills": 1234, "cpu.new": 6, "cpu.nought": 0})
 	notes := map[string]string{}
-	for _, d := range compare("small", was, now, &Rules{}) {
+	for _, d := range differences("small", was, now, &Rules{}) {
 		if !d.Fails() {
 			t.Errorf("%s passes", d.Metric)
 		}
@@ -82,11 +82,11 @@ func TestAMetricThatVanishesFailsAndItsNewNameIsSuggested(t *testing.T) {
 
 func TestANewMetricFailsUnlessAnotherReleaseBringsIt(t *testing.T) {
 	was, now := metrics(map[string]int64{"cpu.fills": 1}), metrics(map[string]int64{"cpu.fills": 1, "cpu.new": 6})
-	if d := compare("small", was, now, &Rules{}); len(d) != 1 || !d[0].Fails() {
+	if d := differences("small", was, now, &Rules{}); len(d) != 1 || !d[0].Fails() {
 		t.Errorf("of the same release: %v", d)
 	}
 	was.Version = "0.0.9"
-	if d := compare("small", was, now, &Rules{}); len(d) != 1 || d[0].Fails() {
+	if d := differences("small", was, now, &Rules{}); len(d) != 1 || d[0].Fails() {
 		t.Errorf("of another release: %v", d)
 	}
 }
@@ -94,7 +94,7 @@ func TestANewMetricFailsUnlessAnotherReleaseBringsIt(t *testing.T) {
 func TestAChangeOfUnitFails(t *testing.T) {
 	was, now := metrics(map[string]int64{"m": 1}), metrics(map[string]int64{"m": 1})
 	now.Metrics["m"] = result.Metric{Unit: "bytes", Value: result.Int(1)}
-	if d := compare("small", was, now, &Rules{}); len(d) != 1 || !d[0].Fails() || d[0].Note != "the unit was count" {
+	if d := differences("small", was, now, &Rules{}); len(d) != 1 || !d[0].Fails() || d[0].Note != "the unit was count" {
 		t.Errorf("differences %v", d)
 	}
 }
@@ -102,7 +102,7 @@ func TestAChangeOfUnitFails(t *testing.T) {
 func TestANewKindOfViolationIsWorseAndOneThatIsGoneBetter(t *testing.T) {
 	was, now := metrics(map[string]int64{"m": 1}), metrics(map[string]int64{"m": 1})
 	was.Violations, now.Violations = []string{"old"}, []string{"new"}
-	got := compare("small", was, now, &Rules{})
+	got := differences("small", was, now, &Rules{})
 	if len(got) != 2 || got[0].Note != "appears: new" || got[0].Verdict != Worse || got[1].Note != "is gone: old" || got[1].Verdict != Better {
 		t.Errorf("differences %+v", got)
 	}
@@ -111,11 +111,11 @@ func TestANewKindOfViolationIsWorseAndOneThatIsGoneBetter(t *testing.T) {
 func TestViolationsThatMoveAloneAreADifferenceAndThoseThatFollowAMetricAreNot(t *testing.T) {
 	was, now := metrics(map[string]int64{"m": 100}), metrics(map[string]int64{"m": 100})
 	was.DetailSHA256, now.DetailSHA256 = "a", "b"
-	if got := compare("small", was, now, &Rules{}); len(got) != 1 || got[0].Kind != KindDetail || !got[0].Fails() {
+	if got := differences("small", was, now, &Rules{}); len(got) != 1 || got[0].Kind != KindDetail || !got[0].Fails() {
 		t.Errorf("alone: %+v", got)
 	}
 	now.Metrics["m"] = result.Metric{Unit: "count", Value: result.Int(101)}
-	if got := compare("small", was, now, rulesOf(t, "tolerances:\n  - m 5%\n")); len(got) != 1 || got[0].Fails() {
+	if got := differences("small", was, now, rulesOf(t, "tolerances:\n  - m 5%\n")); len(got) != 1 || got[0].Fails() {
 		t.Errorf("with a tolerated metric: %+v", got)
 	}
 }
@@ -123,7 +123,7 @@ func TestViolationsThatMoveAloneAreADifferenceAndThoseThatFollowAMetricAreNot(t 
 func TestWhatIsIgnoredIsNotCompared(t *testing.T) {
 	was, now := metrics(map[string]int64{"m": 1, "n": 1}), metrics(map[string]int64{"m": 2, "n": 2})
 	was.DetailSHA256, now.DetailSHA256 = "a", "b"
-	if got := compare("small", was, now, rulesOf(t, "ignore:\n  - m\n  - n in small\n  - violations\n")); len(got) != 0 {
+	if got := differences("small", was, now, rulesOf(t, "ignore:\n  - m\n  - n in small\n  - violations\n")); len(got) != 0 {
 		t.Errorf("differences %+v", got)
 	}
 }
@@ -132,7 +132,7 @@ func TestWhatIsIgnoredIsNotCompared(t *testing.T) {
 func before() map[string]int64 {
 	return map[string]int64{
 		"frames.captured": 10, "maintenance.time": 1000, "maintenance.time.line": 800, "maintenance.time.call": 100, "maintenance.time.barrier": 100,
-		"maintenance.lines.visited": 400, "maintenance.calls.range": 10, "maintenance.segments": 20, "maintenance.time_per_frame": 100,
+		"maintenance.lines.visited": 400, "maintenance.calls.range": 10, "maintenance.segments": 20, "maintenance.time_per_frame": 100, "overhead.time_per_frame": 100, "cpu.time.refill": 100, "cpu.time.driver": 100, "cpu.time.interrupt": 100, "cpu.interrupts": 10, "cpu.time.idle": 900,
 	}
 }
 
@@ -155,16 +155,18 @@ func TestTheCauseIsNamedWhoseEffectIsKnown(t *testing.T) {
 		metric string
 		want   string
 	}{
-		"twice the lines":            {map[string]int64{"maintenance.time": 1800, "maintenance.time.line": 1600, "maintenance.lines.visited": 800}, "maintenance.time", "maintenance.lines.visited 100%"},
-		"dearer lines":               {map[string]int64{"maintenance.time": 1400, "maintenance.time.line": 1200}, "maintenance.time", "maintenance.time.line dearer 100%"},
-		"more lines, cheaper each":   {map[string]int64{"maintenance.time": 1200, "maintenance.time.line": 1000, "maintenance.lines.visited": 800}, "maintenance.time", "maintenance.lines.visited 400%, maintenance.time.line cheaper -300%"},
-		"lines and barriers":         {map[string]int64{"maintenance.time": 1400, "maintenance.time.line": 1100, "maintenance.lines.visited": 550, "maintenance.time.barrier": 200, "maintenance.segments": 40}, "maintenance.time", "maintenance.lines.visited 75%, maintenance.segments 25%"},
-		"the same, per frame":        {map[string]int64{"maintenance.time": 1800, "maintenance.time.line": 1600, "maintenance.lines.visited": 800, "maintenance.time_per_frame": 180}, "maintenance.time_per_frame", "maintenance.lines.visited 100%"},
-		"half the frames":            {map[string]int64{"frames.captured": 5, "maintenance.time_per_frame": 200}, "maintenance.time_per_frame", "frames.captured 100%"},
-		"a part by itself":           {map[string]int64{"maintenance.time.line": 1600, "maintenance.lines.visited": 800}, "maintenance.time.line", "maintenance.lines.visited 100%"},
-		"a latency has no formula":   {map[string]int64{"latency.capture_to_display.p95": 5, "maintenance.time": 3000, "maintenance.segments": 21}, "latency.capture_to_display.p95", "maintenance.time"},
-		"a count has no cause":       {map[string]int64{"maintenance.segments": 21, "maintenance.time": 3000}, "maintenance.segments", ""},
-		"what did not move has none": {nil, "maintenance.time", ""},
+		"twice the lines":                           {map[string]int64{"maintenance.time": 1800, "maintenance.time.line": 1600, "maintenance.lines.visited": 800}, "maintenance.time", "maintenance.lines.visited 100%"},
+		"dearer lines":                              {map[string]int64{"maintenance.time": 1400, "maintenance.time.line": 1200}, "maintenance.time", "maintenance.time.line dearer 100%"},
+		"more lines, cheaper each":                  {map[string]int64{"maintenance.time": 1200, "maintenance.time.line": 1000, "maintenance.lines.visited": 800}, "maintenance.time", "maintenance.lines.visited 400%, maintenance.time.line cheaper -300%"},
+		"lines and barriers":                        {map[string]int64{"maintenance.time": 1400, "maintenance.time.line": 1100, "maintenance.lines.visited": 550, "maintenance.time.barrier": 200, "maintenance.segments": 40}, "maintenance.time", "maintenance.lines.visited 75%, maintenance.segments 25%"},
+		"the same, per frame":                       {map[string]int64{"maintenance.time": 1800, "maintenance.time.line": 1600, "maintenance.lines.visited": 800, "maintenance.time_per_frame": 180}, "maintenance.time_per_frame", "maintenance.lines.visited 100%"},
+		"half the frames":                           {map[string]int64{"frames.captured": 5, "maintenance.time_per_frame": 200}, "maintenance.time_per_frame", "frames.captured 100%"},
+		"a part by itself":                          {map[string]int64{"maintenance.time.line": 1600, "maintenance.lines.visited": 800}, "maintenance.time.line", "maintenance.lines.visited 100%"},
+		"a latency is held against the core's time": {map[string]int64{"latency.capture_to_display.p95": 5, "cpu.time.refill": 300, "cpu.time.driver": 104, "cpu.time.idle": 9}, "latency.capture_to_display.p95", "cpu.time.refill"},
+		"refills are the overhead":                  {map[string]int64{"overhead.time_per_frame": 140, "cpu.time.refill": 500}, "overhead.time_per_frame", "cpu.time.refill 100%"},
+		"more interrupts, idle left out":            {map[string]int64{"overhead.time_per_frame": 110, "cpu.time.interrupt": 150, "cpu.interrupts": 15, "cpu.time.driver": 150, "cpu.time.idle": 1}, "overhead.time_per_frame", "cpu.interrupts 50%, cpu.time.driver 50%"},
+		"a count has no cause":                      {map[string]int64{"maintenance.segments": 21, "maintenance.time": 3000}, "maintenance.segments", ""},
+		"what did not move has none":                {nil, "maintenance.time", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			after := before()

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"socsim/internal/compare"
 	"socsim/internal/result"
 )
 
@@ -23,16 +24,14 @@ type Cause struct {
 
 // Explain returns the n metrics that account best for the change of a metric between two runs of one scenario. The rule:
 //
-//  1. A metric that is a sum is taken apart: maintenance time into its parts by operation, busy time into whose it is, violations into their kinds, the bus's utilization into bytes by master at the old
-//     cost of a byte. Of a metric per captured frame the parts are divided by the new number of frames, and the rest, the old total times the change of 1/frames, is put down to frames.captured.
-//  2. A part that is a count times a cost is split into the count's change at the old mean cost (put down to the count: lines visited, calls, segments, bytes written back, fills) and the rest (put
-//     down to the part, as dearer or cheaper each). The time of a task and other waiting is split so into fills and uncached reads, each at the mean latency of the CPU's memory, that latency's own
-//     change, and what refills after whole-cache operations took. These are estimates, since a core overlaps some of its fills: they need not add up to the change.
-//  3. These are ordered by amount; what worked against the change has a negative percentage, and what is under a hundredth of the change is left out.
-//  4. Of latencies, slowdowns and lost frames, which nothing converts, the metrics that are causes by nature (see causal) and moved most are given without a percentage: relative to the larger of what
-//     they were and are, and those only that moved a tenth as much as the first. Other metrics are given none.
-//
-// Parts that the change against the ideal of coherent caches could have are not known to a result: overhead is explained by the run's own time.
+//  1. A metric that is a sum is taken apart: maintenance time into its parts by operation, busy time and overhead into the core's time by cause (cpu.time.*, idle left out), violations into their
+//     kinds, lines into useful and useless, the bus's utilization into bytes by master at the old cost of a byte. Of a metric per captured frame the parts are divided by the new number of frames, and
+//     the rest, the old total times the change of 1/frames, is put down to frames.captured.
+//  2. A part that is a count times a cost (see counted) is split into the count's change at the old mean cost, put down to the count, and the rest, put down to the part as dearer or cheaper each.
+//  3. These are ordered by amount; what worked against the change has a negative percentage, and what is under a hundredth of the change is left out. Terms are exact: all of them together are the
+//     change, but for overhead, which is taken against another run: there it is the change of the run's own time that is taken apart.
+//  4. Of a latency, a slowdown, a task's share, lost frames and the like there is no formula. They are held against the account that drives them (compare.Explain): the core's or the memory's time by
+//     cause, the part that moved most first, without a percentage. What is not a twentieth of all that moved the same way is left out. Other metrics, mostly counts, are given no cause.
 func Explain(was, now *Baseline, metric string, n int) []Cause {
 	x := explainer{was: was.Metrics, now: now.Metrics, ns: [2]*big.Rat{big.NewRat(max(was.SimulatedPS, 1), 1000), big.NewRat(max(now.SimulatedPS, 1), 1000)}}
 	total := x.change(metric)
@@ -48,13 +47,27 @@ func Explain(was, now *Baseline, metric string, n int) []Cause {
 		out = append(out, x.cause(t, total))
 	}
 	if len(out) == 0 && slices.ContainsFunc(consequences, func(p string) bool { return matches(p, metric) }) {
-		return x.associated(metric, n)
+		return associated(was, now, metric, n)
 	}
 	return out
 }
 
 // consequences are the metrics that nothing converts others into.
-var consequences = []string{"latency.*", "task.*.slowdown", "frames.*", "isp.overflows", "isp.late_reads", "display.underflows", "cpu.irq_off.max", "coherency.*"}
+var consequences = []string{"latency.*", "task.*.slowdown", "cpu.busy.*", "frames.*", "isp.overflows", "isp.late_reads", "display.underflows", "cpu.irq_off.max", "dram.latency.*"}
+
+// associated names what moved most in the account that drives a metric.
+func associated(was, now *Baseline, metric string, n int) []Cause {
+	var out []Cause
+	for _, c := range compare.Explain(&result.Document{Metrics: was.Metrics}, &result.Document{Metrics: now.Metrics}, metric, n) {
+		if c.Share >= leastShare {
+			out = append(out, Cause{Metric: c.Metric, Unit: c.Unit, Was: &c.A, Now: &c.B})
+		}
+	}
+	return out
+}
+
+// leastShare is the least part, in thousandths, that an associated cause has in all that moved as it did.
+const leastShare = 50
 
 // term is an amount of change, in the unit of the metric that is explained.
 type term struct {
@@ -113,18 +126,14 @@ func (x *explainer) decompose(metric string) {
 		x.maintenance(div(one, frames[1]))
 		x.perFrame(value(x.was, "maintenance.time"), frames)
 	case metric == "overhead.time_per_frame":
-		w := div(one, frames[1])
-		x.maintenance(w)
-		x.busy(mul(w, x.ns[1]))
+		x.coreTime(div(one, frames[1]))
 		x.perFrame(mul(value(x.was, "cpu.busy"), x.ns[0]), frames)
 	case metric == "cpu.busy.maintenance":
 		x.maintenance(div(one, x.ns[1]))
 	case metric == "cpu.busy":
-		x.maintenance(div(one, x.ns[1]))
-		x.busy(one)
+		x.coreTime(div(one, x.ns[1]))
 	case metric == "cpu.idle":
-		x.maintenance(div(big.NewRat(-1, 1), x.ns[1]))
-		x.busy(big.NewRat(-1, 1))
+		x.coreTime(div(big.NewRat(-1, 1), x.ns[1]))
 	case metric == "coherency.violations":
 		for _, name := range x.below("coherency.") {
 			if name != metric {
@@ -138,23 +147,39 @@ func (x *explainer) decompose(metric string) {
 		x.bus(metric)
 	case strings.HasPrefix(metric, "maintenance.time."):
 		x.product(metric, counted[metric], one)
-	case strings.HasPrefix(metric, "cpu.busy.task."):
-		x.waiting(strings.TrimPrefix(metric, "cpu.busy.task."), div(one, x.ns[1]))
 	}
 }
 
-// counted is what each part of maintenance time is a cost of.
+// counted is what each part of maintenance time and of the core's time is a cost of.
 var counted = map[string][]string{
-	"maintenance.time.call":       {"maintenance.calls.range", "maintenance.calls.whole"},
-	"maintenance.time.barrier":    {"maintenance.segments"},
-	"maintenance.time.line":       {"maintenance.lines.visited"},
-	"maintenance.time.dirty_line": {"maintenance.bytes_written_back"},
+	"maintenance.time.call":           {"maintenance.calls.range", "maintenance.calls.whole"},
+	"maintenance.time.barrier":        {"maintenance.segments"},
+	"maintenance.time.line":           {"maintenance.lines.visited"},
+	"maintenance.time.dirty_line":     {"maintenance.bytes_written_back"},
+	"cpu.time.maintenance_call":       {"maintenance.calls.range", "maintenance.calls.whole"},
+	"cpu.time.barrier":                {"maintenance.segments"},
+	"cpu.time.maintenance_line":       {"maintenance.lines.visited"},
+	"cpu.time.maintenance_write_back": {"maintenance.bytes_written_back"},
+	"cpu.time.refill_collateral":      {"maintenance.collateral_misses"},
+	"cpu.time.uncached_read":          {"cpu.uncached_reads"},
+	"cpu.time.table_walk":             {"cpu.tlb_misses"},
+	"cpu.time.interrupt":              {"cpu.interrupts"},
+	"cpu.time.context_switch":         {"cpu.context_switches"},
 }
 
 // maintenance takes maintenance time apart; weight converts its nanoseconds.
 func (x *explainer) maintenance(weight *big.Rat) {
 	for _, part := range x.below("maintenance.time.") {
 		x.product(part, counted[part], weight)
+	}
+}
+
+// coreTime takes the core's busy time apart; weight converts its nanoseconds.
+func (x *explainer) coreTime(weight *big.Rat) {
+	for _, part := range x.below("cpu.time.") {
+		if part != "cpu.time.idle" {
+			x.product(part, counted[part], weight)
+		}
 	}
 }
 
@@ -174,15 +199,6 @@ func (x *explainer) product(part string, counts []string, weight *big.Rat) {
 	x.terms = append(x.terms, term{metric: part, amount: mul(rest, weight), each: cost.Sign() != 0, cheaper: rest.Sign() < 0})
 }
 
-// busy adds the time of everybody but maintenance; weight converts fractions of the run.
-func (x *explainer) busy(weight *big.Rat) {
-	for _, name := range x.below("cpu.busy.") {
-		if name != "cpu.busy.maintenance" {
-			x.add(name, mul(x.change(name), weight))
-		}
-	}
-}
-
 // perFrame adds what a change of the number of frames does to a total per frame.
 func (x *explainer) perFrame(total *big.Rat, frames [2]*big.Rat) {
 	d := new(big.Rat).Sub(div(one, frames[1]), div(one, frames[0]))
@@ -200,19 +216,6 @@ func (x *explainer) bus(metric string) {
 	for _, n := range names {
 		x.add(n, mul(x.change(n), cost))
 	}
-}
-
-// waiting estimates what a task's time changed by: its memory accesses at the mean latency, and the latency's change.
-func (x *explainer) waiting(task string, weight *big.Rat) {
-	const latency = "dram.latency.cpu.mean"
-	accesses := new(big.Rat)
-	for _, c := range []string{"cpu.fills", "cpu.uncached_reads"} {
-		x.add(c, mul(mul(x.change(c), value(x.was, latency)), weight))
-		accesses.Add(accesses, value(x.now, c))
-	}
-	x.add(latency, mul(mul(x.change(latency), accesses), weight))
-	collateral := "maintenance.collateral_time.task." + task
-	x.add(collateral, mul(x.change(collateral), weight))
 }
 
 // sorted returns the terms, largest first, without the negligible.
@@ -249,47 +252,6 @@ func (x *explainer) moved(name string) Cause {
 		c.Now, c.Unit = &m.Value, m.Unit
 	}
 	return c
-}
-
-// causal are the metrics that others follow from: what maintenance did, how often the core missed, waited and switched, what the bus carried. Of two that moved as much, the earlier is named first.
-var causal = []string{
-	"maintenance.time", "maintenance.collateral_misses", "cpu.fills", "cpu.uncached_reads", "dram.latency.*.mean", "dram.utilization", "dram.row_hit_rate", "cpu.context_switches", "cpu.interrupts",
-	"iommu.*.tlb_misses", "isp.overflows", "display.underflows", "script.errors", "dram.bytes_read.*", "dram.bytes_written.*", "dram.activates", "cpu.posted_writes", "cpu.tlb_misses",
-	"maintenance.lines.visited", "maintenance.segments", "maintenance.calls.*", "maintenance.bytes_written_back",
-}
-
-// associated lists the causal metrics that moved most, relative to the larger of what they were and are.
-func (x *explainer) associated(metric string, n int) []Cause {
-	var out []term
-	for _, name := range unionKeys(x.was, x.now) {
-		if name == metric || natural(name) < 0 {
-			continue
-		}
-		d := x.change(name)
-		if d.Sign() == 0 {
-			continue
-		}
-		base := value(x.was, name)
-		if v := value(x.now, name); v.Cmp(base) > 0 {
-			base = v
-		}
-		out = append(out, term{metric: name, amount: new(big.Rat).Abs(div(d, base))})
-	}
-	slices.SortStableFunc(out, func(a, b term) int {
-		return cmp.Or(b.amount.Cmp(a.amount), cmp.Compare(natural(a.metric), natural(b.metric)))
-	})
-	var causes []Cause
-	for _, t := range out[:min(n, len(out))] {
-		if mul(t.amount, big.NewRat(10, 1)).Cmp(out[0].amount) >= 0 {
-			causes = append(causes, x.moved(t.metric))
-		}
-	}
-	return causes
-}
-
-// natural is the place of a metric among the causal ones, -1 if it is none.
-func natural(name string) int {
-	return slices.IndexFunc(causal, func(p string) bool { return matches(p, name) })
 }
 
 // roundRat rounds half away from zero.

@@ -452,3 +452,23 @@ func TestValuesArePrintedInReadableUnits(t *testing.T) {
 		t.Errorf("a change of a fraction is printed %q", got)
 	}
 }
+
+func TestManyNewMetricsAreNamedInALine(t *testing.T) {
+	var all []*check.Difference
+	for _, m := range []string{"a", "b", "c", "d"} {
+		all = append(all, &check.Difference{Kind: check.KindNew, Metric: m, Now: number(1)})
+	}
+	all = append(all, &check.Difference{Kind: check.KindVanished, Metric: "old", Was: number(1)}, &check.Difference{Kind: check.KindVanished, Metric: "e", Was: number(1), Note: "renamed to a?"})
+	rest, lines := group(all)
+	if len(rest) != 2 || len(lines) != 1 || lines[0] != "new      4 metrics that the baseline lacks: a, b, c, d" {
+		t.Errorf("%d differences, lines %q", len(rest), lines)
+	}
+	report := &check.Report{Items: []*check.Item{{Scenario: "s", Status: check.Failed, Baseline: check.BaselineDiffers, Differences: all, Doc: &result.Document{}}}}
+	for name, print := range map[string]func(io.Writer) error{
+		"table": func(w io.Writer) error { return Table(w, report, false) }, "markdown": func(w io.Writer) error { return Markdown(w, report) },
+	} {
+		if text := printed(t, print); !strings.Contains(text, lines[0]) {
+			t.Errorf("%s\n%s", name, text)
+		}
+	}
+}

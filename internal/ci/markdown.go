@@ -79,7 +79,12 @@ func failure(w io.Writer, i *check.Item) {
 	}
 }
 
-func tableOf(w io.Writer, all []*check.Difference) {
+func tableOf(w io.Writer, list []*check.Difference) {
+	all, grouped := group(list)
+	notes(w, grouped)
+	if len(all) == 0 {
+		return
+	}
 	fmt.Fprintf(w, "\n| | metric | was | is | change | because of |\n|---|---|--:|--:|--:|---|\n")
 	for k, d := range all {
 		if k == maxListed {

@@ -86,7 +86,10 @@ func failures(i *check.Item) []string {
 
 // list prints the gravest differences with their causes.
 func list(w io.Writer, i *check.Item) {
-	failing := i.FailingDifferences()
+	failing, grouped := group(i.FailingDifferences())
+	for _, g := range grouped {
+		fmt.Fprintf(w, "  %s\n", g)
+	}
 	for k, d := range failing {
 		if k == maxListed {
 			fmt.Fprintf(w, "  and %s more; --format json lists all\n", plural(len(failing)-k, "difference"))
@@ -97,6 +100,30 @@ func list(w io.Writer, i *check.Item) {
 			fmt.Fprintf(w, "           %s\n", why)
 		}
 	}
+}
+
+// maxAlone bounds the metrics of a kind that have a line each where they are new or gone: a release brings them by the dozen.
+const maxAlone = 3
+
+// group takes the new metrics and those that are gone out of a list of differences where there are many, and says of them in a line each which they are.
+func group(all []*check.Difference) (rest []*check.Difference, lines []string) {
+	rest = all
+	for _, g := range []struct{ kind, text string }{{check.KindNew, "new      %s that the baseline lacks: %s"}, {check.KindVanished, "gone     %s that the run lacks: %s"}} {
+		var names []string
+		var others []*check.Difference
+		for _, d := range rest {
+			if d.Kind == g.kind && d.Note == "" {
+				names = append(names, d.Metric)
+			} else {
+				others = append(others, d)
+			}
+		}
+		if len(names) > maxAlone {
+			rest = others
+			lines = append(lines, fmt.Sprintf(g.text, plural(len(names), "metric"), strings.Join(names, ", ")))
+		}
+	}
+	return rest, lines
 }
 
 // TrialTable prints a trial for people.

@@ -16,8 +16,8 @@ import (
 // quantity prints a value in a readable unit.
 func quantity(n result.Number, unit string) string {
 	switch {
-	case unit == "ns" && n.Digits == 0:
-		return report.Duration(n.Int)
+	case unit == "ns" && (n.Digits == 0 || n.Float() >= 1000 || n.Float() <= -1000):
+		return report.Duration(whole(n))
 	case unit == "bytes" && n.Digits == 0 && n.Int >= 0:
 		return report.Size(n.Int)
 	case unit == "fraction" && n.Digits >= 2:
@@ -29,6 +29,14 @@ func quantity(n result.Number, unit string) string {
 		return n.String() + " ns"
 	}
 	return n.String()
+}
+
+// whole drops the digits after the point.
+func whole(n result.Number) int64 {
+	for range n.Digits {
+		n.Int /= 10
+	}
+	return n.Int
 }
 
 // optional prints a value that may be absent.
