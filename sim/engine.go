@@ -28,6 +28,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 )
 
 // A Handler runs events. One handler serves many events; arg tells them apart.
@@ -61,6 +62,7 @@ type Engine struct {
 	free  int32 // first free slot, linked through pos; -1 for none
 	ring  ring  // slots due now
 	seq   uint64
+	ties  *rand.Rand // draws the order of equal times, nil for that of scheduling
 
 	handlers   []Handler
 	background Background
@@ -114,6 +116,15 @@ func (e *Engine) Events() uint64 { return e.events }
 // Pending returns the number of events that are scheduled and not cancelled.
 func (e *Engine) Pending() int { return e.pending }
 
+// ShuffleTies makes events of one time that are scheduled from now on run in an order drawn from seed instead of that of scheduling. An event that schedules another for its own time still runs before it.
+// What then comes out another way depended on an order that the model does not define. It panics if something is pending.
+func (e *Engine) ShuffleTies(seed uint64) {
+	if e.pending > 0 {
+		panic("sim: ShuffleTies with events pending")
+	}
+	e.ties = Stream(seed, "sim.ties")
+}
+
 // SetBackground attaches the background; nil detaches it.
 func (e *Engine) SetBackground(b Background) { e.background = b }
 
@@ -135,7 +146,7 @@ func (e *Engine) Schedule(at Time, h HandlerID, arg uint64) Event {
 	}
 	s := &e.slots[i]
 	s.arg, s.handler = arg, h
-	if at == e.now {
+	if at == e.now && e.ties == nil {
 		// All that is in the heap for this time was scheduled before the time came, so it runs first.
 		s.pos = ^e.pushRing(i)
 	} else {

@@ -20,10 +20,13 @@ func (k *heapKey) before(o *heapKey) int {
 	return int(borrow)
 }
 
-// push adds slot i at time at, behind everything of that time.
+// push adds slot i at time at, behind everything of that time unless ties are shuffled.
 func (e *Engine) push(at Time, i int32) {
 	e.seq++
 	k := heapKey{at, e.seq}
+	if e.ties != nil {
+		k.seq = e.ties.Uint64()
+	}
 	e.heap = append(e.heap, k)
 	e.items = append(e.items, i)
 	e.up(len(e.heap)-1, k, i)

@@ -29,6 +29,7 @@ type runFlags struct {
 	quiet     bool
 	jobs      int
 	expectAll bool
+	ties      uint64
 }
 
 func newRun() *cobra.Command {
@@ -57,7 +58,11 @@ is wrong; 3 the run could not finish.`,
 			if cmd.Flags().Changed("seed") {
 				seed = &f.seed
 			}
-			return f.run(cmd, args, seed)
+			var ties *uint64
+			if cmd.Flags().Changed("shuffle-ties") {
+				ties = &f.ties
+			}
+			return f.run(cmd, args, seed, ties)
 		},
 	}
 	fl := cmd.Flags()
@@ -67,14 +72,18 @@ is wrong; 3 the run could not finish.`,
 	f.flags(cmd)
 	fl.BoolVar(&f.quiet, "quiet", false, "the table alone: no progress, expectations or violations")
 	fl.IntVar(&f.jobs, "jobs", runtime.GOMAXPROCS(0), "simulations at a time; the results do not depend on it")
+	fl.Uint64Var(&f.ties, "shuffle-ties", 0, "run events of one time in an order drawn from `SEED`: a result that changes\ndepends on an order that the model does not define")
 	fl.BoolVar(&f.expectAll, "expect-all", false, "judge expect under every strategy")
 	return cmd
 }
 
-func (f *runFlags) run(cmd *cobra.Command, names []string, seed *uint64) error {
+func (f *runFlags) run(cmd *cobra.Command, names []string, seed, ties *uint64) error {
 	jobs, err := f.prepare(names, seed)
 	if err != nil {
 		return usage(err)
+	}
+	for i := range jobs {
+		jobs[i].Ties = ties
 	}
 	docs, err := run.Run(cmd.Context(), jobs, f.jobs, f.progress(cmd))
 	own := map[*result.Document]bool{}

@@ -35,7 +35,7 @@ func BenchmarkScenario(b *testing.B) {
 			b.ReportAllocs()
 			var events uint64
 			for b.Loop() {
-				o, err := simulate(context.Background(), Job{s, info})
+				o, err := simulate(context.Background(), Job{Scenario: s, Strategy: info})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -168,7 +168,7 @@ func (p *probe) run(t *testing.T, sets ...string) (string, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := simulate(context.Background(), Job{s, info})
+	o, err := simulate(context.Background(), Job{Scenario: s, Strategy: info})
 	if err != nil {
 		return "", err
 	}

@@ -25,6 +25,8 @@ import (
 type Job struct {
 	Scenario *scenario.Loaded
 	Strategy flush.Info
+	// Ties, if not nil, is the seed that orders events of one time, which otherwise run in the order of scheduling.
+	Ties *uint64
 }
 
 // outcome is what one simulation found, before it is compared with the ideal.
@@ -49,7 +51,7 @@ func Run(ctx context.Context, jobs []Job, workers int, progress Progress) ([]*re
 	for _, j := range jobs {
 		if _, ok := baseline[j.Scenario]; !ok {
 			baseline[j.Scenario] = len(all)
-			all = append(all, Job{j.Scenario, ideal})
+			all = append(all, Job{Scenario: j.Scenario, Strategy: ideal, Ties: j.Ties})
 		}
 	}
 	outcomes := make([]*outcome, len(all))
@@ -153,6 +155,9 @@ func simulateSystem(ctx context.Context, j Job) (*outcome, error) {
 		return nil, err
 	}
 	defer sys.Close()
+	if j.Ties != nil {
+		sys.Engine.ShuffleTies(*j.Ties)
+	}
 	check := coherency.New(sys.Memory, sys.MasterName)
 	sys.Memory.SetObserver(check)
 	sys.Memory.SetCoherent(j.Strategy.Coherent)

@@ -43,7 +43,7 @@ func under(t *testing.T, s *scenario.Loaded, strategies ...string) []*result.Doc
 		if err != nil {
 			t.Fatal(err)
 		}
-		jobs = append(jobs, Job{s, info})
+		jobs = append(jobs, Job{Scenario: s, Strategy: info})
 	}
 	docs, err := Run(context.Background(), jobs, 2, nil)
 	if err != nil {
@@ -147,7 +147,7 @@ func (h holed) Decide(q *dmaapi.Question) dmaapi.Answer {
 func TestRangeWithOneLineLeftOutIsBlamedForThatLine(t *testing.T) {
 	const offset = 40960
 	info := flush.Define(flush.Info{Name: "holed"}, func(flush.Settings) dmaapi.Policy { return holed{offset} })
-	o, err := simulate(context.Background(), Job{load(t, "camera-preview"), info})
+	o, err := simulate(context.Background(), Job{Scenario: load(t, "camera-preview"), Strategy: info})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestResultsDoNotDependOnWorkersOrProcessors(t *testing.T) {
 	s := load(t, "camera-preview", "run.duration=200ms")
 	var jobs []Job
 	for _, info := range flush.All() {
-		jobs = append(jobs, Job{s, info})
+		jobs = append(jobs, Job{Scenario: s, Strategy: info})
 	}
 	var first []string
 	for _, c := range []struct{ procs, workers int }{{2, 4}, {1, 1}, {2, 1}} {
@@ -227,7 +227,7 @@ func TestCancellingKeepsWhatIsFinished(t *testing.T) {
 	none, _ := flush.ByName("none")
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	docs, err := Run(ctx, []Job{{s, none}, {s, none}, {s, none}}, 1, func(done, _ int, _ string) {
+	docs, err := Run(ctx, []Job{{Scenario: s, Strategy: none}, {Scenario: s, Strategy: none}, {Scenario: s, Strategy: none}}, 1, func(done, _ int, _ string) {
 		if done == 2 { // the baseline and the first job
 			cancel()
 		}
@@ -305,14 +305,14 @@ func TestACoherentPresetNeedsNoMaintenance(t *testing.T) {
 }
 
 func TestASetUpThatDoesNotFinishIsAnError(t *testing.T) {
-	_, err := Run(context.Background(), []Job{{load(t, "camera-preview", "run.warmup=0s", "run.duration=1ms"), flush.All()[0]}}, 1, nil)
+	_, err := Run(context.Background(), []Job{{Scenario: load(t, "camera-preview", "run.warmup=0s", "run.duration=1ms"), Strategy: flush.All()[0]}}, 1, nil)
 	if err == nil || !strings.Contains(err.Error(), "still setting up") {
 		t.Errorf("error %v", err)
 	}
 }
 
 func TestMemoryThatIsTooSmallIsAnErrorThatNamesTheBuffer(t *testing.T) {
-	_, err := Run(context.Background(), []Job{{load(t, "camera-preview", "soc.memory.size=16MiB", "soc.memory.reserved=14MiB"), flush.All()[0]}}, 1, nil)
+	_, err := Run(context.Background(), []Job{{Scenario: load(t, "camera-preview", "soc.memory.size=16MiB", "soc.memory.reserved=14MiB"), Strategy: flush.All()[0]}}, 1, nil)
 	if err == nil || !strings.Contains(err.Error(), "buffer preview") || !strings.Contains(err.Error(), "out of memory") {
 		t.Errorf("error %v", err)
 	}

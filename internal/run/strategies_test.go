@@ -18,7 +18,7 @@ func listed(t *testing.T, name, list string, sets ...string) map[string]*result.
 	s := load(t, name, sets...)
 	var jobs []Job
 	for _, i := range infos {
-		jobs = append(jobs, Job{s, i})
+		jobs = append(jobs, Job{Scenario: s, Strategy: i})
 	}
 	docs, err := Run(context.Background(), jobs, 2, nil)
 	if err != nil {

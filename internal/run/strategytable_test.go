@@ -47,7 +47,7 @@ func docRun(t *testing.T, name, chip string, strategies []flush.Info) (docs []*r
 	}
 	var jobs []Job
 	for _, i := range strategies {
-		jobs = append(jobs, Job{s, i})
+		jobs = append(jobs, Job{Scenario: s, Strategy: i})
 	}
 	docs, err = Run(context.Background(), jobs, 2, nil)
 	if err != nil {
