@@ -142,8 +142,8 @@ func picoseconds(d *result.Document, name string) int64 {
 
 func TestAnotherReplacementMovesHitsAndRefills(t *testing.T) {
 	m := moved(t, simulated(t, "range"), simulated(t, "range", "soc.l2.replacement=lru"))
-	if m["refill"] == 0 {
-		t.Error("refills take as long")
+	if m["refill"] <= 0 || m["l2_hit"] >= 0 { // the frames that the faces are looked for in push the ui's working set out under LRU; random leaves some of it
+		t.Errorf("refills took %d ps longer, L2 hits %d", m["refill"], m["l2_hit"])
 	}
 	small(t, m, m["refill"], 10, "maintenance_line", "maintenance_call", "barrier", "driver", "compute")
 }
@@ -154,6 +154,9 @@ func TestMoreCallsOfTheSameLinesArePaidPerCallAndBarrier(t *testing.T) {
 	more := count(b, "maintenance.segments") - count(a, "maintenance.segments")
 	if more < 10 {
 		t.Fatalf("%d segments more", more)
+	}
+	if m["maintenance_call"] <= 0 || m["barrier"] <= 0 {
+		t.Errorf("calls took %d ps longer, barriers %d", m["maintenance_call"], m["barrier"])
 	}
 	near(t, "calls", m["maintenance_call"], picoseconds(b, "cpu.time.maintenance_call")*more/count(b, "maintenance.segments"), 10)
 	near(t, "barriers", m["barrier"], picoseconds(b, "cpu.time.barrier")*more/count(b, "maintenance.segments"), 50)

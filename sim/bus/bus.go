@@ -119,9 +119,6 @@ type Port struct {
 	// Grant is when the last burst was granted, Waited how long it waited at the arbiter, and Holder the other master that was served most recently before it: see [Port.Blame].
 	Grant, Waited sim.Time
 	Holder        Master
-	// Stood is how long the bursts of the transfer granted so far stood at the arbiter, and Behind how many clocks of the memory they took longer than on an idle one.
-	Stood  sim.Time
-	Behind int64
 
 	// Hop is added to the issue time (request latency) and Return to the end of the data (response latency: read data, or the acknowledgement of a write).
 	Hop, Return sim.Time
@@ -136,7 +133,6 @@ type Port struct {
 	Rate, Credit int64
 
 	issue  sim.Time // when the device asked for the head, before Hop
-	first  sim.Time // when it asked for the transfer's first burst
 	data   sim.Time // until when the port's data wires are busy
 	full   sim.Time // that a burst of Max bytes takes to cross
 	credit sim.Time // when the port would have no debt if it issued nothing more
@@ -191,9 +187,7 @@ func (p *Port) Issue(at sim.Time, addr Phys, n int, k Kind) {
 	}
 	p.Addr, p.Left, p.Kind = addr, n, k
 	p.whole, p.before = n, pace{p.data, p.credit}
-	p.Stood, p.Behind = 0, 0
 	p.arm(at)
-	p.first = p.issue
 }
 
 // Idle tells whether the port has no head.
@@ -275,9 +269,6 @@ func (p *Port) Burst() int {
 
 // Issued returns when the initiator asked for the head burst.
 func (p *Port) Issued() sim.Time { return p.issue }
-
-// First returns when the initiator asked for the first burst of its transfer: not before one was free, if it may have no more in flight.
-func (p *Port) First() sim.Time { return p.first }
 
 // Advance records that the head burst of n bytes was granted and is done at the given time, and moves to the next burst of the transfer. It returns false when
 // the transfer is over; the interconnect then calls the source. For the interconnect only.

@@ -146,6 +146,7 @@ func (c *Core) fill(pa bus.Phys, n int) {
 	c.reader.line = pa
 	c.readPort.Use = bus.UsePlain
 	c.readPort.Issue(c.l, pa, c.lines, bus.Fill)
+	c.reader.asked = c.readPort.Issued()
 	c.await(c.refill, c.readPort)
 	done := c.reader.done
 	ready := done
@@ -153,7 +154,7 @@ func (c *Core) fill(pa bus.Phys, n int) {
 		ready -= c.lineTime * sim.Time(c.lines-n) / sim.Time(c.lines)
 	}
 	c.needed = max(c.needed, ready)
-	c.served = c.service(c.readPort, ready)
+	c.served = max(0, c.reader.took-(done-ready))
 	c.inFlight = append(c.inFlight, done)
 	if c.cfg.Linefills > 1 {
 		c.wait(c.refill, c.eng.Now(), c.readPort.Hop) // until the bus granted it
@@ -307,8 +308,9 @@ func (c *Core) readUncached(pa bus.Phys, n, batch int) {
 		c.reader.line = line
 		c.readPort.Use = bus.UseUncached
 		c.readPort.Issue(c.l, pa, part, bus.Fill)
+		c.reader.asked = c.readPort.Issued()
 		c.await(CauseUncached, c.readPort)
-		c.wait(CauseUncached, c.reader.done, c.service(c.readPort, c.reader.done))
+		c.wait(CauseUncached, c.reader.done, c.reader.took)
 		pa += bus.Phys(part)
 		n -= part
 	}
@@ -348,13 +350,15 @@ func (c *Core) await(cause Cause, p *bus.Port) {
 type fillSource struct {
 	core  *Core
 	line  bus.Phys
+	asked sim.Time
 	done  sim.Time
+	took  sim.Time // what the read takes on an idle memory
 	stamp memory.Stamp
 }
 
 // Granted notes when the data arrives and which write it is.
-func (s *fillSource) Granted(_ *bus.Port, done sim.Time) {
-	s.done = done
+func (s *fillSource) Granted(p *bus.Port, done sim.Time) {
+	s.done, s.took = done, s.core.service(p, s.asked, done)
 	s.stamp = s.core.mem.InMemory(s.line)
 }
 
@@ -375,11 +379,13 @@ type writeSource struct {
 	n    int
 	done sim.Time // completion of the last write granted
 	took sim.Time // what it takes on an idle memory
+	// asked is when the port asked for the oldest of the ring.
+	asked sim.Time
 }
 
 // Granted moves on to the next pending write.
 func (s *writeSource) Granted(p *bus.Port, done sim.Time) {
-	s.done, s.took = done, s.core.service(p, done)
+	s.done, s.took = done, s.core.service(p, s.asked, done)
 	s.head = (s.head + 1) % maxBuffers
 	s.n--
 	if s.n > 0 {
@@ -395,6 +401,7 @@ func (s *writeSource) issue() {
 	p := s.core.writePort
 	p.Stamp, p.Use = uint64(w.stamp), w.use
 	p.Issue(w.at, w.pa, w.n, bus.WriteBack)
+	s.asked = p.Issued()
 }
 
 // post queues a write; it waits while the eviction buffers are full.

@@ -10,7 +10,7 @@ import (
 // A wait for the bus has two parts. Its last is what the transfer takes on an idle memory, from the initiator's request to the data: hops, the access in the state its row was found in, the data. What
 // the core waited before that, for the arbiter, for transactions ahead in the memory (its own write-backs among them), turnarounds, refreshes and the wake-up from power-down, is contention.
 //
-// Left out: the parts of a wait that the end of the run cuts short are all its cause's; of the line fills of a core with several, one that waits for a free one takes the service of the last; a wait for
+// Left out: what the bursts of a transfer of several stand in queues, but for the last; the parts of a wait that the end of the run cuts short are all its cause's; of the line fills of a core with several, one that waits for a free one takes the service of the last; a wait for
 // a speculative fill to make room is refill.
 type Cause uint8
 
@@ -67,9 +67,9 @@ func (c *Core) posting() Cause {
 	return CausePosted
 }
 
-// service returns how long the port's last transfer would have taken on an idle memory.
-func (c *Core) service(p *bus.Port, done sim.Time) sim.Time {
-	return max(0, done-p.First()-c.fabric.Queued(p))
+// service returns how long the port's transfer that was asked for at a time, and has just been granted, takes on an idle memory.
+func (c *Core) service(p *bus.Port, asked, done sim.Time) sim.Time {
+	return max(0, done-asked-c.fabric.Queued(p))
 }
 
 // wait charges the wait until a time that ends with the service of a transfer.

@@ -37,6 +37,7 @@ type speculation struct {
 	busy   bool // a fill was issued and has not landed
 	lost   bool // a store has overtaken it: it lands nowhere
 	done   sim.Time
+	took   sim.Time // what the fill takes on an idle memory
 	stamp  memory.Stamp
 	recent [recentMisses]cachemodel.Address
 	misses int // how many of recent there have been
@@ -79,8 +80,8 @@ func (s *speculation) missed(a cachemodel.Address) {
 }
 
 // Granted notes when the data arrives and which write it is.
-func (s *speculation) Granted(_ *bus.Port, done sim.Time) {
-	s.done = done
+func (s *speculation) Granted(p *bus.Port, done sim.Time) {
+	s.done, s.took = done, s.core.service(p, p.Issued(), done)
 	s.stamp = s.core.mem.InMemory(s.line)
 }
 
@@ -223,7 +224,7 @@ func (c *Core) adopt() {
 func (c *Core) awaitSpeculation() {
 	c.await(CauseRefill, c.speculation.port)
 	c.wait(CauseRefill, c.eng.Now(), c.speculation.port.Hop)
-	c.refill, c.served = CauseRefill, c.service(c.speculation.port, c.speculation.done)
+	c.refill, c.served = CauseRefill, c.speculation.took
 }
 
 // shareFills waits for the first fill that is complete, of the program's and speculation's, which take all there are.

@@ -174,9 +174,9 @@ type Fabric struct {
 	stopAt   *bus.Port
 	stats    [bus.MaxMasters]MasterStats
 	ledger   bus.Ledger
-	latency  sim.Time     // request hop
-	short    [64]sim.Time // durations of small counts of the DRAM's clocks
+	latency  sim.Time // request hop
 	response sim.Time
+	short    [64]sim.Time // durations of small counts of the DRAM's clocks
 }
 
 // New returns a fabric in front of the controller. It becomes the engine's background.
@@ -282,12 +282,14 @@ func (f *Fabric) BusTime(at sim.Time) *BusTime {
 // Settle brings the DRAM's counters of refreshes and power-down up to the engine's time.
 func (f *Fabric) Settle() { f.dram.Settle(f.clock.Floor(max(0, f.eng.Now()-f.origin))) }
 
-// Queued returns how much longer the port's last transfer took than on an idle memory: what its bursts stood at the arbiter, and in the memory behind other transactions, turnarounds and refreshes.
+// Queued returns how much longer the burst just granted takes than on an idle memory: what it stood at the arbiter, and in the memory behind other transactions, turnarounds and refreshes. The port's
+// source asks in Granted.
 func (f *Fabric) Queued(p *bus.Port) sim.Time {
-	if p.Behind < int64(len(f.short)) {
-		return p.Stood + f.short[p.Behind]
+	behind := f.dram.Behind()
+	if behind < int64(len(f.short)) {
+		return p.Waited + f.short[behind]
 	}
-	return p.Stood + f.clock.Cycles(p.Behind)
+	return p.Waited + f.clock.Cycles(behind)
 }
 
 // Grants returns the number of bursts served since the start.
