@@ -32,7 +32,7 @@ type Setting struct {
 	InPreset bool     // a part of what a preset describes
 	Values   []string // of an Enum: all; of a Text: some, to suggest
 	Pattern  string   // regular expression of the text, anchored; "" if any text will do
-	What     string   // of a Quantity: "time", "size"
+	What     string   // of a Quantity: "time", "size"; of a Text with a pattern what it matches
 	Examples []string // of a Quantity
 	Unsigned bool     // an Integer that is not negative
 	Optional bool     // a Mapping that is not there unless the file has it
