@@ -186,6 +186,9 @@ func (g generator) value(s conf.Setting) object {
 	case conf.Enum:
 		return g.orParameter(object{{"enum", words(s.Values)}}, "")
 	case conf.Quantity:
+		if s.Pattern == "" {
+			break
+		}
 		return g.orParameter(quantity(s), "a "+Type(s))
 	case conf.List:
 		return g.list(s)
