@@ -32,7 +32,7 @@ type Setting struct {
 	InPreset bool     // a part of what a preset describes
 	Values   []string // of an Enum: all; of a Text: some, to suggest
 	Pattern  string   // regular expression of the text, anchored; "" if any text will do
-	What     string   // of a Quantity: "time", "size"
+	What     string   // of a Quantity: "time", "size"; of a Text with a pattern what it matches
 	Examples []string // of a Quantity
 	Unsigned bool     // an Integer that is not negative
 	Optional bool     // a Mapping that is not there unless the file has it
@@ -60,8 +60,8 @@ func ComposedSettings() []Setting {
 // NamePattern matches what may name an item.
 const NamePattern = `^[A-Za-z0-9_-]*[A-Za-z_-][A-Za-z0-9_-]*$`
 
-// Describe describes the struct v, or the one it points to, whose values are the defaults. It panics if its tags break the rules of the package, if a type with UnmarshalText is neither an
-// enum nor describes its Syntax, or if a type contains itself.
+// Describe describes the struct v, or the one it points to, whose values are the defaults. A type with UnmarshalText that is no enum and does not describe its Syntax is a Quantity of any
+// text. It panics if its tags break the rules of the package, or if a type contains itself.
 func Describe(v any) Setting {
 	value := reflect.ValueOf(v)
 	for value.Kind() == reflect.Pointer && !value.IsNil() {
@@ -168,12 +168,10 @@ func (s *Setting) scalar(t *typeInfo) {
 	case t.shape == shapeString:
 		s.Kind = Text
 	default:
-		syntax, ok := reflect.New(t.typ).Interface().(Syntax)
-		if !ok {
-			panic(fmt.Sprintf("conf: %v has UnmarshalText, and neither Values nor Syntax", t.typ))
-		}
 		s.Kind = Quantity
-		s.What, s.Pattern, s.Examples = syntax.Syntax()
+		if syntax, ok := reflect.New(t.typ).Interface().(Syntax); ok {
+			s.What, s.Pattern, s.Examples = syntax.Syntax()
+		}
 	}
 }
 

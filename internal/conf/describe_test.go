@@ -131,6 +131,15 @@ func TestValueFindsOneSettingByItsPath(t *testing.T) {
 	}
 }
 
+func TestATextWithoutASyntaxIsDescribedAsAnyText(t *testing.T) {
+	d := Describe(struct {
+		X mute `conf:"x"`
+	}{})
+	if x := d.Sub("x"); x.Kind != Quantity || x.What != "" || x.Pattern != "" {
+		t.Errorf("%+v", x)
+	}
+}
+
 // mute is a text without a syntax.
 type mute int
 
@@ -143,9 +152,6 @@ type endless struct {
 
 func TestWhatCannotBeDescribedPanics(t *testing.T) {
 	for name, v := range map[string]any{
-		"a scalar without a syntax": struct {
-			X mute `conf:"x"`
-		}{},
 		"a type that contains itself": endless{},
 		"no struct":                   3,
 	} {

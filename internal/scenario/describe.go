@@ -13,6 +13,7 @@ func Describe() conf.Setting {
 	enum(s.Sub("apiVersion"), []string{APIVersion})
 	enum(s.Sub("soc").Sub("coherence"), dmaapi.ProfileNames())
 	s.Sub("strategy").Values = strategy.Names()
+	s.Sub("expect").Item.What = "METRIC OP VALUE, such as frames.dropped == 0"
 	s.Sub("expect").Item.Pattern = `^[^ \t<>=!]+\s*(==|!=|<=|>=|<|>)\s*[0-9.].*$`
 	s.Fields = append(s.Fields, conf.ComposedSettings()...)
 	return s

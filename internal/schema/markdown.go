@@ -23,6 +23,9 @@ func Type(s conf.Setting) string {
 		}
 		return strings.Join(s.Values, "")
 	case conf.Quantity:
+		if s.What == "" {
+			return "text"
+		}
 		return s.What + ", such as " + strings.Join(s.Examples, " or ")
 	case conf.Mapping:
 		if s.Preset != "" {

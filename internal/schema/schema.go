@@ -128,8 +128,12 @@ func requirements(s conf.Setting) object {
 	return nil
 }
 
-// orParameter adds to the schema of a scalar that a parameter may stand for it. An editor that knows patternErrorMessage says what is expected instead of the pattern.
+// orParameter adds to the schema of a scalar that a parameter may stand for it, and for editors, which know errorMessage and patternErrorMessage, what is expected.
 func (g generator) orParameter(schema object, expected string) object {
+	if expected != "" {
+		expected = "expected " + expected
+		schema = append(schema, member{"errorMessage", expected}, member{"patternErrorMessage", expected})
+	}
 	if !g.composed {
 		return schema
 	}
@@ -139,11 +143,11 @@ func (g generator) orParameter(schema object, expected string) object {
 			return object{{"anyOf", []object{schema, {{"$ref", "#/$defs/parameter"}}}}}
 		case "pattern":
 			schema[i].value = m.value.(string) + "|" + parameter
-			return append(schema, member{"patternErrorMessage", "expected " + expected})
+			return schema
 		}
 	}
 	schema[0].value = []string{schema[0].value.(string), "string"} // its type
-	return append(schema, member{"pattern", parameter}, member{"patternErrorMessage", "expected " + expected})
+	return append(schema, member{"pattern", parameter})
 }
 
 // setting is the schema of a key.
@@ -182,6 +186,9 @@ func (g generator) value(s conf.Setting) object {
 	case conf.Enum:
 		return g.orParameter(object{{"enum", words(s.Values)}}, "")
 	case conf.Quantity:
+		if s.Pattern == "" {
+			break
+		}
 		return g.orParameter(quantity(s), "a "+Type(s))
 	case conf.List:
 		return g.list(s)
@@ -228,7 +235,7 @@ func (g generator) text(s conf.Setting) object {
 	out := object{{"type", types}}
 	switch {
 	case len(types) == 1:
-		return g.orParameter(object{{"type", "string"}, {"pattern", s.Pattern}}, "text as described")
+		return g.orParameter(object{{"type", "string"}, {"pattern", s.Pattern}}, s.What)
 	case s.Pattern != "":
 		return g.orParameter(append(out, member{"pattern", s.Pattern}), "a name of letters, digits, _ and -, that is no number")
 	case len(s.Values) > 0:

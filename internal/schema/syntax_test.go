@@ -33,7 +33,7 @@ func TestEveryQuantityOfTheLanguageIsTestedHere(t *testing.T) {
 	used := map[string]bool{}
 	scenario.Describe().Walk(func(path string, s conf.Setting) {
 		if used[s.What] = true; s.Kind == conf.Quantity && !tested[s.What] {
-			t.Errorf("%s: a %s is not tested", path, s.What)
+			t.Errorf("%s: a quantity %q is not tested: does its type describe its Syntax?", path, s.What)
 		}
 	})
 	for what := range tested {
