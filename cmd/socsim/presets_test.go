@@ -15,7 +15,9 @@ import (
 
 // describeCaches says which caches a chip has.
 func describeCaches(c soc.Config) string {
-	level := func(name string, x soc.Cache) string { return fmt.Sprintf("%s %v, %d ways of %v", name, x.Size, x.Ways, x.Line) }
+	level := func(name string, x soc.Cache) string {
+		return fmt.Sprintf("%s %v, %d ways of %v", name, x.Size, x.Ways, x.Line)
+	}
 	text := []string{level("L1 "+string(must(c.L1D.Index.MarshalText())), c.L1D.Cache)}
 	for _, x := range []struct {
 		name string

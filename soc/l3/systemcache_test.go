@@ -188,8 +188,10 @@ func TestTheSystemCacheKeepsToTheControllersLookAhead(t *testing.T) {
 	}
 	// The third line pushes the first out; each is in a bank of its own.
 	s := r.initiator(PortConfig{Master: 1, Outstanding: 4}, []transfer{
-		{testBase, 64, bus.Write, afterDone, 0}, {testBase + 4096, 64, bus.Write, afterDone, 0},
-		{testBase + 2*4096, 64, bus.Read, afterDone, sim.Microsecond}, {testBase + 2*4096 + 64, 64, bus.Read, backlogged, 0},
+		{testBase, 64, bus.Write, afterDone, 0},
+		{testBase + 4096, 64, bus.Write, afterDone, 0},
+		{testBase + 2*4096, 64, bus.Read, afterDone, sim.Microsecond},
+		{testBase + 2*4096 + 64, 64, bus.Read, backlogged, 0},
 	})
 	r.run(t, sim.Millisecond)
 	about(t, r, "a read behind a fetch and a write-back", s.log[3].done-s.log[3].issued, 5+2+(4+3+8)+(4+1+8)+2+(3+8)+3)
