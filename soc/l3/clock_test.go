@@ -117,7 +117,7 @@ func TestABurstInFlightAtAChangeOfClockEndsAsItWasGoingTo(t *testing.T) {
 		r.src.next(0)
 		r.run(t, 100*sim.Microsecond)
 	}
-	inFlight := 0
+	inFlight, last := 0, sim.Time(0)
 	for i, done := range changed.src.bytes {
 		if done < *ready {
 			if done != plain.src.bytes[i] {
@@ -126,7 +126,11 @@ func TestABurstInFlightAtAChangeOfClockEndsAsItWasGoingTo(t *testing.T) {
 			if done > at {
 				inFlight++
 			}
+			last = done
 			continue
+		}
+		if want := last - sim.NewClock(166e6).Cycles(3) + 5*sim.Microsecond; *ready != want {
+			t.Errorf("the memory is ready at %v, want %v: 5us after the last of its data", *ready, want)
 		}
 		// The first one after it: hits a closed row, so that tRCD, CL and the data come after the memory is ready.
 		least := *ready + sim.NewClock(100e6).Cycles(3+3+8)
