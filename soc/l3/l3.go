@@ -285,11 +285,19 @@ func (f *Fabric) Settle() { f.dram.Settle(f.clock.Floor(max(0, f.eng.Now()-f.ori
 // Queued returns how much longer the burst just granted takes than on an idle memory: what it stood at the arbiter, and in the memory behind other transactions, turnarounds and refreshes. The port's
 // source asks in Granted.
 func (f *Fabric) Queued(p *bus.Port) sim.Time {
-	behind := f.dram.Behind()
-	if behind < int64(len(f.short)) {
-		return p.Waited + f.short[behind]
+	if f.cache != nil {
+		return p.Waited + f.cache.queued
 	}
-	return p.Waited + f.clock.Cycles(behind)
+	return p.Waited + f.behind()
+}
+
+// behind is how much longer the memory's last request took than on an idle memory.
+func (f *Fabric) behind() sim.Time {
+	clocks := f.dram.Behind()
+	if clocks < int64(len(f.short)) {
+		return f.short[clocks]
+	}
+	return f.clock.Cycles(clocks)
 }
 
 // Grants returns the number of bursts served since the start.
@@ -457,14 +465,12 @@ func (f *Fabric) grant(i int, now sim.Time) {
 	write := p.Kind.IsWrite()
 	f.dram.Tag(tag(p.Master, p.Purpose()))
 	st := &f.stats[p.Master]
-	p.Stood += now - p.At
 	var end sim.Time
 	if f.cache != nil {
 		end = f.throughCache(now, p, n, write)
 	} else {
 		_, endClk := f.dram.Serve(f.clock.Ceil(now-f.origin), p.Addr, n, write)
 		end = f.origin + f.clock.Cycles(endClk)
-		p.Behind += f.dram.Behind()
 		f.took(end)
 		if write {
 			st.BytesWritten += uint64(n)

@@ -50,6 +50,7 @@ type systemCache struct {
 	lookup, data sim.Time
 	free         sim.Time // when the data port is
 	asked        sim.Time // the latest time at which the DRAM was asked
+	queued       sim.Time // what the last burst waited for the data port, or behind other transactions in the DRAM
 }
 
 // SetSystemCache puts a cache in front of the DRAM; a size of 0 puts none. The seed is of random replacement.
@@ -95,14 +96,13 @@ func (f *Fabric) throughCache(now sim.Time, p *bus.Port, n int, write bool) sim.
 		st.BytesRead += uint64(x.Bytes)
 		end, miss = max(end, done), !write
 		if miss {
-			p.Stood += at - now
-			p.Behind += f.dram.Behind()
+			c.queued = at - now + f.behind()
 		}
 	}
 	if miss {
 		return end // the line goes by as it comes in
 	}
-	p.Stood += max(0, c.free-now)
+	c.queued = max(0, c.free-now)
 	c.free = max(now, c.free) + c.data
 	return c.free
 }
