@@ -39,6 +39,7 @@ type Setting struct {
 	Fields   []Setting
 	Item     *Setting // of a List
 	OrOne    bool     // a List for which a single item may stand
+	Bare     bool     // a List whose items may be written as their keys alone
 	Named    bool     // a List written as a mapping from names to items
 	Key      string   // of a List: the key that names its items, "" if they go by index
 }
@@ -80,7 +81,7 @@ type describer struct{ within []*typeInfo }
 
 // setting describes a value of slot s, whose defaults dst holds; a value that is not valid has none.
 func (d *describer) setting(s slot, v reflect.Value, inPreset bool) Setting {
-	out := Setting{Preset: s.preset, InPreset: inPreset, Named: s.named}
+	out := Setting{Preset: s.preset, InPreset: inPreset, Named: s.named, Bare: s.bare}
 	isThere := v.IsValid()
 	if s.shape == shapePointer {
 		out.Optional = s.elem.shape == shapeStruct

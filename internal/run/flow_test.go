@@ -61,7 +61,7 @@ func TestNoGraphThatIsAcceptedStarves(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o, err := simulate(context.Background(), Job{s, info})
+		o, err := simulate(context.Background(), Job{Scenario: s, Strategy: info})
 		if err != nil {
 			t.Fatal(err)
 		}

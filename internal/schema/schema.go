@@ -272,6 +272,10 @@ func quantity(s conf.Setting) object {
 
 func (g generator) list(s conf.Setting) object {
 	item := g.value(*s.Item)
+	if s.Bare {
+		key, _ := s.Item.Field(s.Key)
+		item = object{{"anyOf", []object{g.value(key), item}}}
+	}
 	switch {
 	case s.Named:
 		return object{{"type", "object"}, {"propertyNames", object{{"pattern", conf.NamePattern}}}, {"additionalProperties", item}}
