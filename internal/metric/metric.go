@@ -57,7 +57,8 @@ var Placeholders = map[string]string{
 	"NAME":      "a stage or task, by its name",
 	"MASTER":    "a master of the bus: cpu, or the stage or device of a script, by its name",
 	"DEVICE":    "a stage or device of a script that is behind an IOMMU, by its name",
-	"LEVEL":     "a cache: l1, l1i, l1d, l2 or l3",
+	"LEVEL":     "a cache: l1, l1i, l1d, l2, l3, llc (the third level of a chip) or system (the one in front of the memory)",
+	"KIND":      "a kind of fault: sensor_glitch, dropped_interrupt, iommu_fault, late_consumer or memory_pressure",
 	"SIZE":      "a size, such as 4KiB",
 	"DIRECTION": "TO_DEVICE, FROM_DEVICE or BIDIRECTIONAL",
 }
@@ -151,7 +152,9 @@ func stands(word, value string) bool {
 	case "":
 		return value == ""
 	case "LEVEL":
-		return slices.Contains([]string{"l1", "l1i", "l1d", "l2", "l3"}, value)
+		return slices.Contains([]string{"l1", "l1i", "l1d", "l2", "l3", "llc", "system"}, value)
+	case "KIND":
+		return slices.Contains([]string{"sensor_glitch", "dropped_interrupt", "iommu_fault", "late_consumer", "memory_pressure"}, value)
 	case "DIRECTION":
 		return slices.Contains([]string{"TO_DEVICE", "FROM_DEVICE", "BIDIRECTIONAL"}, value)
 	case "SIZE":

@@ -62,7 +62,7 @@ func TestLookupFindsNamesAndPatterns(t *testing.T) {
 		}
 	}
 	for _, name := range []string{
-		"", ".", "frames", "frames.captured.x", "frames.capture", "cpu.busy.task", "cpu.busy.task.", "cpu.busy.task.a.b", "task..slowdown", "cache.l9.read_hits", "x.reads",
+		"", ".", "frames", "frames.skipped.x", "frames.capture", "cpu.busy.task", "cpu.busy.task.", "cpu.busy.task.a.b", "task..slowdown", "cache.l9.read_hits", "x.reads",
 		"iommu.camera.pages_mapped.huge", "iommu.camera.pages_mapped.KiB", "calibrate.threshold.SIDEWAYS", "calibrate.threshold.working_set_.TO_DEVICE.operation",
 	} {
 		if m, ok := Lookup(name); ok {

@@ -12,10 +12,10 @@ func (c *collector) faults() {
 	if !ok {
 		return
 	}
-	c.count("faults.injected", "faults", s.Injected)
-	c.count("faults.no_effect", "faults", s.NoEffect)
+	c.count("faults.injected", "events", s.Injected)
+	c.count("faults.no_effect", "events", s.NoEffect)
 	for k, n := range s.ByKind {
-		c.count("faults."+underscored(k), "faults", n)
+		c.count("faults."+underscored(k), "events", n)
 	}
 	if _, glitches := s.ByKind[graph.SensorGlitch]; glitches {
 		c.count("faults.frames_errored", "frames", s.FramesErrored)

@@ -21,7 +21,7 @@ var quantities = []interface {
 	encoding.TextUnmarshaler
 	conf.Syntax
 }{
-	new(sim.Time), new(units.Bytes), new(units.Hertz), new(units.Fraction), new(units.CyclesPerByte), new(units.Cycles), new(dram.Burst), new(graph.Size), new(graph.Window),
+	new(sim.Time), new(units.Bytes), new(units.Hertz), new(units.Fraction), new(units.CyclesPerByte), new(units.Cycles), new(dram.Burst), new(graph.Size), new(graph.Window), new(graph.Touches), new(graph.Trace),
 }
 
 func TestEveryQuantityOfTheLanguageIsTestedHere(t *testing.T) {

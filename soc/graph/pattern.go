@@ -74,6 +74,11 @@ func (n Touches) String() string {
 // MarshalText prints the number or the share.
 func (n Touches) MarshalText() ([]byte, error) { return []byte(n.String()), nil }
 
+// Syntax describes the text for the schema.
+func (Touches) Syntax() (what, pattern string, examples []string) {
+	return "number or share", `^(\+?0*[1-9][0-9]*|0*(100(\.0+)?|[1-9][0-9]?(\.[0-9]+)?|0\.[0-9]*[1-9][0-9]*)\s*%)$`, []string{"1000", "25%"}
+}
+
 // maxTouches bounds a number of touches.
 const maxTouches = 1_000_000_000
 
@@ -130,6 +135,11 @@ func (x Trace) MarshalText() ([]byte, error) { return []byte(x.File), nil }
 func (x *Trace) UnmarshalText(text []byte) error {
 	*x = Trace{File: string(text)}
 	return nil
+}
+
+// Syntax describes the text for the schema.
+func (Trace) Syntax() (what, pattern string, examples []string) {
+	return "file", ``, []string{"walk.lackey.zst"}
 }
 
 // Holds tells whether the trace has a store, or a load.
