@@ -219,7 +219,7 @@ func TestMistakesInTheConfigurationAreNamed(t *testing.T) {
 }
 
 func TestEveryPresetIsValidAndSaysWhereItsValuesComeFrom(t *testing.T) {
-	if n := len(Presets()); n != 12 {
+	if n := len(Presets()); n != 15 {
 		t.Errorf("%d presets", n)
 	}
 	for _, p := range Presets() {

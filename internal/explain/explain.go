@@ -91,15 +91,19 @@ func (e *explainer) unknown(word string) error {
 	return fmt.Errorf("nothing is called %q; did you mean %s?", word, strings.Join(near, ", or "))
 }
 
-// nearestSetting returns the path of the setting that a word most likely misspells: of its whole path, or of its last step.
+// nearestSetting returns the path of the setting that a word most likely misspells: of its whole path, or of its last steps.
 func (e *explainer) nearestSetting(word string) string {
-	var paths, steps []string
-	byStep := map[string]string{}
-	e.root.Walk(func(path string, s conf.Setting) {
-		paths = append(paths, short(path))
-		if byStep[s.Name] == "" {
-			byStep[s.Name] = short(path)
-			steps = append(steps, s.Name)
+	var paths, ends []string
+	byEnd := map[string]string{} // by as many last steps as the word has
+	n := strings.Count(word, ".") + 1
+	e.root.Walk(func(path string, _ conf.Setting) {
+		path = short(path)
+		paths = append(paths, path)
+		steps := strings.Split(path, ".")
+		end := strings.Join(steps[max(0, len(steps)-n):], ".")
+		if byEnd[end] == "" {
+			byEnd[end] = path
+			ends = append(ends, end)
 		}
 	})
 	if path, s, ok := e.find(word); !ok && path != "" {
@@ -115,10 +119,7 @@ func (e *explainer) nearestSetting(word string) string {
 	if near := conf.Nearest(word, paths); near != "" {
 		return near
 	}
-	if strings.Contains(word, ".") {
-		return ""
-	}
-	return byStep[conf.Nearest(word, steps)]
+	return byEnd[conf.Nearest(word, ends)]
 }
 
 func presetNames() []string {

@@ -67,7 +67,7 @@ func TestEveryMetricStrategyAndPresetIsTold(t *testing.T) {
 
 func TestPresetsSayTheirValuesAndWhereTheyComeFrom(t *testing.T) {
 	for _, c := range []struct{ word, soc, want string }{
-		{"soc.l2.ways", "", "omap3430 8 omap4430 16"},
+		{"soc.l2.ways", "", "omap3430 8 omap3530 8 omap4430 16"},
 		{"soc.l2.ways", "omap3430", "omap3430 8 source: Cortex-A8 TRM"},
 		{"omap3430.l2.ways", "", "omap3430 8 source: Cortex-A8 TRM"},
 		{"l2.replacement", "omap3430", "omap3430 random estimated: recalled"},
@@ -97,7 +97,7 @@ func TestPresetsSayTheirValuesAndWhereTheyComeFrom(t *testing.T) {
 
 func TestAWordOfSeveralKindsIsToldOfEach(t *testing.T) {
 	for word, want := range map[string][]string{
-		"dram":             {"setting soc.dram ", "metrics that begin with dram: ", "dram.activates count Rows opened."},
+		"dram":             {"soc.dram SDRAM controller and device timings.", "metrics that begin with dram: ", "dram.activates count Rows opened."},
 		"maintenance.time": {"metric maintenance.time ", "metrics that begin with maintenance.time: "},
 		"ways":             {"settings that end in ways: soc.l1d.ways Associativity. soc.l2.ways Associativity."},
 		"slowdown":         {"metrics that end in slowdown: task.NAME.slowdown"},
