@@ -118,6 +118,7 @@ func TestAnUnknownWordNamesTheNearestOfEachKind(t *testing.T) {
 		{"evry", "", `nothing is called "evry"; did you mean the setting stages.every?`},
 		{"stages.faces.evry", "", "did you mean the setting stages.every?"},
 		{"soc.l2.wayz", "", "did you mean the setting soc.l2.ways?"},
+		{"l2.sise", "", "did you mean the setting soc.l2.size?"},
 		{"soc.l2.ways.x", "", "did you mean the setting soc.l2.ways?"},
 		{"frames.droped", "", "did you mean the metric frames.dropped?"},
 		{"dram.bytes_red.camera", "", "did you mean the metric dram.bytes_read.camera?"},
