@@ -80,14 +80,19 @@ const (
 	uses
 )
 
-// Purposes is how many values [Port.Purpose] has.
-const Purposes = int(uses) * kinds
+// Purposes is how many values [Purpose] has.
+const Purposes = MaxMasters * int(uses) * kinds
 
-// Purpose is a number for the kind and use of the port's transfer.
-func (p *Port) Purpose() int { return Purpose(p.Kind, p.Use) }
+// Purpose is a number for whose a transfer is, its kind and its use.
+func Purpose(m Master, k Kind, u Use) uint16 {
+	return (uint16(m)*uint16(uses)+uint16(u))*kinds + uint16(k)
+}
 
-// Purpose is a number for a kind and a use.
-func Purpose(k Kind, u Use) int { return int(u)*kinds + int(k) }
+// Purpose is the number of the port's transfer.
+func (p *Port) Purpose() uint16 { return p.purpose + uint16(p.Kind) }
+
+// SetUse tells what the transfers that follow are for.
+func (p *Port) SetUse(u Use) { p.purpose = Purpose(p.Master, 0, u) }
 
 // IsWrite tells whether the data flows towards memory.
 func (k Kind) IsWrite() bool { return k == Write || k == WriteBack }
@@ -111,8 +116,8 @@ type Port struct {
 	// Class is the SMS class: 0 real time, 1 and 2 weighted.
 	Class  uint8
 	Master Master
-	// Use tells apart what a core's transfers are for.
-	Use Use
+	// purpose is that of a transfer of the first kind.
+	purpose uint16
 
 	// Stamp is the version that a WriteBack carries.
 	Stamp uint64
@@ -162,6 +167,7 @@ func (p *Port) Connect(wake, at *sim.Time, s Source) {
 		panic(fmt.Sprintf("bus: bursts of %d bytes, want a power of two up to %d", p.Max, BurstBytes))
 	}
 	p.wake, p.at, p.source = wake, at, s
+	p.SetUse(UsePlain)
 	if p.Width > 0 {
 		p.full = p.Clock.Cycles(int64((p.Max + p.Width - 1) / p.Width))
 	}

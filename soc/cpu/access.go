@@ -144,7 +144,7 @@ func (c *Core) fill(pa bus.Phys, n int) {
 	c.freeFill()
 	c.stats.Fills++
 	c.reader.line = pa
-	c.readPort.Use = bus.UsePlain
+	c.readPort.SetUse(bus.UsePlain)
 	c.readPort.Issue(c.l, pa, c.lines, bus.Fill)
 	c.reader.asked = c.readPort.Issued()
 	c.await(c.refill, c.readPort)
@@ -177,7 +177,9 @@ func (c *Core) freeFill() {
 
 // completeFills waits for the data of the loads in flight.
 func (c *Core) completeFills() {
-	c.wait(c.refill, c.needed, c.served)
+	if c.needed > c.l {
+		c.waited(c.refill, c.needed-c.l, c.served)
+	}
 	c.needed = 0
 }
 
@@ -306,7 +308,7 @@ func (c *Core) readUncached(pa bus.Phys, n, batch int) {
 		part := min(n, batch)
 		c.stats.NCReads++
 		c.reader.line = line
-		c.readPort.Use = bus.UseUncached
+		c.readPort.SetUse(bus.UseUncached)
 		c.readPort.Issue(c.l, pa, part, bus.Fill)
 		c.reader.asked = c.readPort.Issued()
 		c.await(CauseUncached, c.readPort)
@@ -399,7 +401,8 @@ func (s *writeSource) at(i int) *pendingWrite { return &s.ring[(s.head+i)%maxBuf
 func (s *writeSource) issue() {
 	w := &s.ring[s.head]
 	p := s.core.writePort
-	p.Stamp, p.Use = uint64(w.stamp), w.use
+	p.Stamp = uint64(w.stamp)
+	p.SetUse(w.use)
 	p.Issue(w.at, w.pa, w.n, bus.WriteBack)
 	s.asked = p.Issued()
 }

@@ -46,7 +46,10 @@ func (c Cause) String() string {
 }
 
 // CauseTime returns the time spent for a cause since the last reset.
-func (c *Core) CauseTime(cause Cause) sim.Time { return c.causes[cause] }
+func (c *Core) CauseTime(cause Cause) sim.Time {
+	c.book()
+	return c.causes[cause]
+}
 
 // work is the cause of plain computing: whose it is, tells.
 func (c *Core) work() Cause {
@@ -74,10 +77,13 @@ func (c *Core) service(p *bus.Port, asked, done sim.Time) sim.Time {
 
 // wait charges the wait until a time that ends with the service of a transfer.
 func (c *Core) wait(cause Cause, until, service sim.Time) {
-	d := until - c.l
-	if d <= 0 {
-		return
+	if until > c.l {
+		c.waited(cause, until-c.l, service)
 	}
+}
+
+// waited charges a wait.
+func (c *Core) waited(cause Cause, d, service sim.Time) {
 	if queued := d - service; queued > 0 {
 		c.charge(CauseContention, queued)
 		d = service

@@ -11,13 +11,21 @@ import (
 
 // because returns what f takes, by cause.
 func (r *rig) because(f func()) [Causes]sim.Time {
-	before := r.causes
+	before := r.told()
 	f()
-	took := r.causes
+	took := r.told()
 	for i := range took {
 		took[i] -= before[i]
 	}
 	return took
+}
+
+// told is the time of all causes so far.
+func (r *rig) told() (causes [Causes]sim.Time) {
+	for cause := range Causes {
+		causes[cause] = r.CauseTime(cause)
+	}
+	return causes
 }
 
 func TestEachCostHasItsCause(t *testing.T) {

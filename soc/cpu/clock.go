@@ -23,8 +23,9 @@ func (t *Thread) SetClock(hz units.Hertz) {
 	c.tabulate()
 }
 
-// tabulate computes the durations of small cycle counts.
+// tabulate computes the durations of small cycle counts at a clock just set, and keeps the clock for work begun at it.
 func (c *Core) tabulate() {
+	c.clocks = append(c.clocks, c.clock)
 	for i := range c.cycles {
 		c.cycles[i] = c.clock.Cycles(int64(i))
 	}

@@ -62,6 +62,7 @@ type Core struct {
 	last   turn     // what the last charge went to
 	turns  [16]turn // the last changes of category or cause, a ring: where local time beyond the engine's time belongs
 	turned uint     // how many there were
+	booked sim.Time // up to where the accounts are; what the last charges added to local time is booked when another account's turn comes
 	ledger []sim.Time
 	causes [Causes]sim.Time
 	names  []string // of tasks
@@ -109,6 +110,7 @@ type Core struct {
 	stats    Stats
 	cycles   [1024]sim.Time // durations of small cycle counts
 	changes  int            // of the clock
+	clocks   []sim.Clock    // after so many of them
 }
 
 // Stats counts what the core did; all since the last reset.
@@ -206,16 +208,19 @@ func (c *Core) Stats() Stats { return c.stats }
 func (c *Core) Tasks() []string { return c.names }
 
 // TaskTime returns the time accounted to a task since the last reset.
-func (c *Core) TaskTime(i int) sim.Time { return c.ledger[int(firstTask)+i] }
+func (c *Core) TaskTime(i int) sim.Time { return c.Time(firstTask + Category(i)) }
 
 // Time returns the time accounted to a fixed category since the last reset.
-func (c *Core) Time(cat Category) sim.Time { return c.ledger[cat] }
+func (c *Core) Time(cat Category) sim.Time {
+	c.book()
+	return c.ledger[cat]
+}
 
 // MaintenanceTime returns the time accounted to all parts of maintenance since the last reset.
 func (c *Core) MaintenanceTime() sim.Time {
 	var sum sim.Time
 	for cat := Maint; cat <= MaintDirty; cat++ {
-		sum += c.ledger[cat]
+		sum += c.Time(cat)
 	}
 	return sum
 }
@@ -232,6 +237,7 @@ func (c *Core) IRQOffMax() sim.Time { return c.irqOffMax }
 // Reset starts the accounts anew at now, up to which the engine has run. Work already charged beyond now stays in the new accounts. The core runs ahead of the engine up to its next event: one at now
 // that is still pending, whatever it does, keeps that within one operation, as exact shares and counters need.
 func (c *Core) Reset(now sim.Time) {
+	c.book()
 	clear(c.ledger)
 	clear(c.causes[:])
 	if c.l > now {
@@ -240,7 +246,7 @@ func (c *Core) Reset(now sim.Time) {
 		if c.cat == Idle {
 			c.speculation.idle(now - c.l)
 		}
-		c.l = now // idle, or waiting for the bus, until now; the stretch counts from here
+		c.l, c.booked = now, now // idle, or waiting for the bus, until now; the stretch counts from here
 	}
 	c.stats = Stats{}
 	clear(c.harm)
@@ -250,6 +256,7 @@ func (c *Core) Reset(now sim.Time) {
 
 // Close settles the accounts at now, the end of the run, so that they add up to the time since the last reset. As for Reset an event at now should be pending.
 func (c *Core) Close(now sim.Time) {
+	c.book()
 	if c.l > now {
 		c.ahead(now, -1)
 	} else {
@@ -259,7 +266,7 @@ func (c *Core) Close(now sim.Time) {
 		}
 		c.causes[c.awaiting] += now - c.l
 	}
-	c.l = now
+	c.l, c.booked = now, now
 }
 
 // charge moves local time forward.
@@ -268,8 +275,14 @@ func (c *Core) charge(cause Cause, d sim.Time) {
 		c.turn(cause)
 	}
 	c.l += d
-	c.ledger[c.cat] += d
-	c.causes[cause] += d
+}
+
+// book adds what was charged since the last booking to the accounts it went to.
+func (c *Core) book() {
+	d := c.l - c.booked
+	c.ledger[c.last.cat] += d
+	c.causes[c.last.cause] += d
+	c.booked = c.l
 }
 
 // turn is a change of category or cause at a local time.
@@ -281,6 +294,7 @@ type turn struct {
 
 // turn notes that what follows is charged to another account. An operation that nothing can interrupt has at most as many as are kept.
 func (c *Core) turn(cause Cause) {
+	c.book()
 	c.last = turn{c.cat, cause, c.l}
 	c.turns[c.turned%uint(len(c.turns))] = c.last
 	c.turned++
@@ -301,7 +315,7 @@ func (c *Core) ahead(now, sign sim.Time) {
 }
 
 func (c *Core) duration(cycles int64) sim.Time {
-	if cycles < int64(len(c.cycles)) {
+	if uint64(cycles) < uint64(len(c.cycles)) {
 		return c.cycles[cycles]
 	}
 	return c.clock.Cycles(cycles)
@@ -311,6 +325,13 @@ func (c *Core) chargeCycles(cause Cause, n int64) { c.charge(cause, c.duration(n
 
 // sync lets the memory path catch up with local time, and gives way if an event is due or another thread should run.
 func (c *Core) sync() {
+	if c.fabric.Next() < c.l || c.speculation.at <= c.l || c.eng.Next() <= c.l || c.resched {
+		c.catchUp()
+	}
+}
+
+// catchUp is sync where something is due.
+func (c *Core) catchUp() {
 	for {
 		if c.fabric.Next() < c.l {
 			c.fabric.AdvanceTo(c.l)
@@ -368,10 +389,11 @@ func (c *Core) kick() {
 		return
 	}
 	if now := c.eng.Now(); now > c.l {
+		c.book()
 		c.ledger[Idle] += now - c.l
 		c.causes[CauseIdle] += now - c.l
 		c.speculation.idle(now - c.l)
-		c.l = now
+		c.l, c.booked = now, now
 	}
 	c.resumeAt(c.l)
 }

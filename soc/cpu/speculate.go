@@ -138,7 +138,7 @@ func (c *Core) issueSpeculation() {
 	}
 	s.addr, s.line, s.busy, s.lost, s.done = a, bus.Phys(a.Physical), true, false, 0
 	c.stats.SpeculativeFills++
-	s.port.Use = bus.UseSpeculation
+	s.port.SetUse(bus.UseSpeculation)
 	s.port.Issue(c.l, s.line, c.lines, bus.Fill)
 }
 

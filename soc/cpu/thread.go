@@ -163,18 +163,19 @@ func (t *Thread) Leave(old Category) { t.core.cat = old }
 // Cycles computes for n core cycles. When the clock changes meanwhile, the cycle that has begun ends at the old one, and the rest take place at the new.
 func (t *Thread) Cycles(n int64) {
 	c := t.core
-	clock, changes := c.clock, c.changes
-	whole := c.duration(n)
-	left := t.spendAt(c.work(), whole, changes)
-	for left > 0 {
-		begun := clock.Ceil(whole - left)
-		t.Spend(clock.Cycles(begun) - (whole - left))
-		n -= begun
-		if clock, changes = c.clock, c.changes; n == 0 {
+	changes, whole := c.changes, c.duration(n)
+	for {
+		left := t.spendAt(c.work(), whole, changes)
+		if left == 0 {
 			return
 		}
-		whole = c.duration(n)
-		left = t.spendAt(c.work(), whole, changes)
+		old := c.clocks[changes]
+		begun := old.Ceil(whole - left)
+		t.Spend(old.Cycles(begun) - (whole - left))
+		if n -= begun; n == 0 {
+			return
+		}
+		changes, whole = c.changes, c.duration(n)
 	}
 }
 
@@ -193,15 +194,14 @@ func (t *Thread) spend(cause Cause, d sim.Time) {
 // spendAt is spend that ends early when the clock is no longer the one it was after so many changes. It returns what is left.
 func (t *Thread) spendAt(cause Cause, d sim.Time, changes int) sim.Time {
 	c := t.core
-	for {
-		c.sync()
-		if d == 0 || c.changes != changes {
-			return d
-		}
+	c.sync()
+	for d > 0 && c.changes == changes {
 		to := c.advance(c.l + d)
 		d -= to - c.l
 		c.charge(cause, to-c.l)
+		c.sync()
 	}
+	return d
 }
 
 // SleepUntil gives the core up until at.

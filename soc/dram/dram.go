@@ -89,11 +89,16 @@ type Controller struct {
 	clockShift uint // log2 of the bytes of a burst
 	burstShift uint // log2 of its clocks
 	rtpMore    int64
+	clocks     [bus.BurstBytes + 1]uint8 // of the data of so many bytes, in whole bursts
 
-	// What explains the data bus's time: the ends of the last refresh and of the last wake-up, how late the last request's data was, and the cause of the data of the next.
-	refreshed, awake, behind int64
-	held                     int64 // the later of the two
-	tag                      BusCause
+	// What explains the data bus's time: the ends of the last refresh and of the last wake-up, and the cause of the data of the next request.
+	refreshed, awake int64
+	held             int64 // the later of the two
+	tag              BusCause
+
+	// What explains the last request's: when it was accepted and what an idle memory takes to open its row; or, where there are no banks, how late its data was.
+	at, opening int64
+	behind      int64
 
 	other    bool // not one channel of banks
 	yard     yardstick
@@ -170,6 +175,9 @@ func newChannel(cfg Config, base bus.Phys, size int64, index int) *Controller {
 	c.closed = cfg.Page == Closed
 	c.clockShift, c.burstShift = c.layout.burst, log2(c.t.burst)
 	c.rtpMore = c.t.rtp - c.t.burst
+	for n := range c.clocks {
+		c.clocks[n] = uint8((n + 1<<c.clockShift - 1) >> c.clockShift << c.burstShift)
+	}
 	for i := uint64(c.t.burst); i < 64; i += uint64(c.t.burst) {
 		c.every |= 1 << i
 	}
@@ -282,13 +290,15 @@ func (c *Controller) Serve(at int64, pa bus.Phys, n int, write bool) (start, end
 	b := &c.banks[bi]
 	t := &c.t
 
-	cas, idle := at, at // idle: when an idle memory would take the read or write command
+	cas := at
+	c.at, c.opening = at, 0
 	if b.row != row {
+		c.opening = t.rcd
 		act := max(at, b.actReady)
 		if b.row != none {
 			pre := c.claim(max(at, b.preReady))
 			act = max(act, pre+t.rp)
-			idle += t.rp
+			c.opening += t.rp
 			c.stats.RowMisses++
 			c.stats.Precharges++
 			if c.observe != nil {
@@ -308,18 +318,15 @@ func (c *Controller) Serve(at int64, pa bus.Phys, n int, write bool) (start, end
 		b.actReady = act + t.rc
 		b.casReady = act + t.rcd
 		b.preReady = act + t.ras
-		idle += t.rcd
 	} else {
 		c.stats.RowHits++
 	}
 	cas = max(cas, b.casReady, c.casFree)
 
 	// A transaction of several bursts is as many commands, back to back. They lie behind all those of older transactions.
-	data := (int64(n) + 1<<(c.clockShift&63) - 1) >> (c.clockShift & 63) << (c.burstShift & 63)
+	data := int64(c.clocks[n])
 	var shut int64 // when a precharge may be
-	latency := t.cl
 	if write {
-		latency = t.cwl
 		start = max(cas+t.cwl, c.readEnd+t.rtw)
 		cas = start - t.cwl
 		end = start + data
@@ -334,8 +341,6 @@ func (c *Controller) Serve(at int64, pa bus.Phys, n int, write bool) (start, end
 		shut = cas + data + c.rtpMore
 		c.stats.Reads++
 	}
-	c.behind = start - latency - idle
-	c.account(at, latency, b.casReady, start, end)
 	c.trains[c.train%MaxLookAhead] = train{cas, cas + data}
 	c.train++
 	if c.observe != nil {
@@ -355,6 +360,11 @@ func (c *Controller) Serve(at int64, pa bus.Phys, n int, write bool) (start, end
 	c.sleepAt = end + t.powerDown
 	c.attend = min(c.nextRefresh, c.sleepAt)
 	c.stats.DataClocks += uint64(data)
+	from := start
+	if from != c.bus.end {
+		from = c.gap(at, start-cas, b.casReady, start)
+	}
+	c.bus.moved(c.tag, from, end)
 	return start, end
 }
 
@@ -369,7 +379,7 @@ func (c *Controller) serveOther(at int64, pa bus.Phys, n int, write bool) (start
 		to := c.channels[ch]
 		to.tag = c.tag
 		start, end = to.Serve(at, l.base+bus.Phys(local), n, write)
-		c.behind = to.behind
+		c.behind = to.Behind()
 		return start, end
 	}
 	if write {

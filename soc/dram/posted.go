@@ -91,7 +91,7 @@ func (c *Controller) servePosted(at int64, pa bus.Phys, n int, isWrite bool) (st
 			p.drain(i, at) // the read needs it and more
 		}
 		start, end = p.give(at, write{off: off, n: n, tag: c.tag}, false)
-		c.behind = p.banks.behind + p.given - asked
+		c.behind = p.banks.Behind() + p.given - asked
 		return start, end
 	}
 	c.stats.PostedWrites++

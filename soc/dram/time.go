@@ -43,9 +43,19 @@ type busTime struct {
 	spent BusTime
 }
 
-// account gives the clocks up to the end of a transaction's data to their causes. The transaction was accepted at a clock and its row is open from another on.
-func (c *Controller) account(at, latency, open, start, end int64) {
+// moved gives the clocks of a transaction's data to their cause. It is all there is to account for where one's data follows another's at once.
+func (b *busTime) moved(tag BusCause, from, end int64) {
+	b.end, b.last = max(from, end), tag
+	b.spent[tag] += b.end - from
+}
+
+// gap accounts for the clocks between the data before and that of a transaction which was accepted at a clock, with its row open from another on, and starts. It returns where its data begins to count:
+// later if the accounts were reset for a later clock, since a posted write may be given to the memory before that.
+func (c *Controller) gap(at, latency, open, start int64) int64 {
 	b := &c.bus
+	if start < b.end {
+		return b.end
+	}
 	asked := max(b.end, at)
 	soonest := max(asked, at+latency)
 	b.spent[BusIdle] += asked - b.end
@@ -55,10 +65,8 @@ func (c *Controller) account(at, latency, open, start, end int64) {
 	}
 	opened := max(soonest, open+latency)
 	b.spent[BusRow] += opened - soonest
-	b.spent[BusTurnaround] += max(0, start-opened)
-	from := max(start, opened)
-	b.end, b.last = max(from, end), c.tag // a posted write may be given to the memory before a reset
-	b.spent[c.tag] += b.end - from
+	b.spent[BusTurnaround] += start - opened
+	return start
 }
 
 // hold accounts for a refresh and a wake-up that delay data which could have started at a clock, and returns when it can after them.
@@ -83,7 +91,12 @@ func (b *busTime) cut(t *BusTime, n int64) {
 func (c *Controller) Tag(t uint16) { c.tag = FirstTag + t }
 
 // Behind returns by how many clocks the data of the last request came later than on an idle memory that has the row in the same state.
-func (c *Controller) Behind() int64 { return c.behind }
+func (c *Controller) Behind() int64 {
+	if c.other {
+		return c.behind
+	}
+	return c.trains[(c.train-1)%MaxLookAhead].first - c.at - c.opening
+}
 
 // ResetBusTime starts the accounts of the data bus anew at a clock. Data beyond it that is decided already counts.
 func (c *Controller) ResetBusTime(at int64) {

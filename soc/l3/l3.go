@@ -255,11 +255,6 @@ func (f *Fabric) ResetStats() {
 	}
 }
 
-// tag is the cause of data on the memory's bus: a master and what for.
-func tag(m bus.Master, purpose int) uint16 {
-	return uint16(int(m)*(dram.Tags/bus.MaxMasters) + purpose)
-}
-
 // BusTime is where the time of the memory's data bus went, in clocks.
 type BusTime struct {
 	// Buses is how many there are: one a channel, none where a yardstick stands for the memory.
@@ -269,7 +264,7 @@ type BusTime struct {
 
 // Data returns the clocks in which data of a master moved, of a kind and for a use.
 func (b *BusTime) Data(m bus.Master, k bus.Kind, u bus.Use) int64 {
-	return b.BusTime[dram.FirstTag+tag(m, bus.Purpose(k, u))]
+	return b.BusTime[dram.FirstTag+bus.Purpose(m, k, u)]
 }
 
 // BusTime returns where the time of the memory's data bus went since the last reset and before at, up to which the engine has run.
@@ -327,9 +322,11 @@ func (f *Fabric) AdvanceTo(limit sim.Time) {
 		}
 		first, second, port := sim.Never, sim.Never, 0
 		for i, at := range f.at[:len(f.ports)] {
-			if at < first {
+			switch {
+			case at >= second: // most of them
+			case at < first:
 				first, second, port = at, first, i
-			} else if at < second {
+			default:
 				second = at
 			}
 		}
@@ -354,19 +351,22 @@ func (f *Fabric) AdvanceTo(limit sim.Time) {
 
 // alone is pick where one head has arrived.
 func (f *Fabric) alone(port int) {
-	g := &f.groups[f.member[port]]
+	m := f.member[port&(MaxPorts-1)]
+	g := &f.groups[m]
 	switch {
-	case f.held == int(f.member[port]):
+	case f.held == int(m):
 		if f.keeps--; f.keeps == 0 {
 			f.held = -1
 		}
 	case g.extended > 1:
-		f.held, f.keeps = int(f.member[port]), g.extended-1
+		f.held, f.keeps = int(m), g.extended-1
 	default:
 		f.held = -1
 	}
-	f.passed = [3]int{}
-	f.serve(port)
+	if f.ready {
+		f.passed = [3]int{}
+	}
+	f.serve(m, g)
 }
 
 // pick arbitrates among the ports whose head has arrived by now; at least one has. It returns the port's number.
@@ -397,7 +397,7 @@ func (f *Fabric) pick(now sim.Time) int {
 		if f.keeps == 0 {
 			f.held = -1
 		}
-		return f.serve(held)
+		return f.serveHead(held)
 	case chosen >= 0:
 	case best[1] < 0:
 		chosen = best[2]
@@ -415,7 +415,7 @@ func (f *Fabric) pick(now sim.Time) int {
 	if g := f.member[chosen]; f.groups[g].extended > 1 {
 		f.held, f.keeps = int(g), f.groups[g].extended-1
 	}
-	return f.serve(chosen)
+	return f.serveHead(chosen)
 }
 
 // maxPassed is how many row hits in a row may go before the first of their class.
@@ -447,15 +447,21 @@ func (f *Fabric) preferOpenRows(now sim.Time, best *[3]int) {
 	}
 }
 
-// serve notes that a port's group is served: after its services it goes to the end of its class's order.
-func (f *Fabric) serve(i int) int {
-	g := &f.groups[f.member[i]]
+// serveHead is serve for a port's group. It returns the port.
+func (f *Fabric) serveHead(port int) int {
+	m := f.member[port]
+	f.serve(m, &f.groups[m])
+	return port
+}
+
+// serve notes that a group is served: after its services it goes to the end of its class's order.
+func (f *Fabric) serve(m uint8, g *group) {
 	f.grants++
 	if g.left--; g.left == 0 {
 		g.left = g.services
-		f.order[f.member[i]] = f.order[f.member[i]]&low | (MaxPorts + f.grants)
+		order := &f.order[m&(MaxPorts-1)]
+		*order = *order&low | (MaxPorts + f.grants)
 	}
-	return i
 }
 
 // grant serves the head burst of p at now.
@@ -463,7 +469,7 @@ func (f *Fabric) grant(i int, now sim.Time) {
 	p := &f.ports[i]
 	n := p.Burst()
 	write := p.Kind.IsWrite()
-	f.dram.Tag(tag(p.Master, p.Purpose()))
+	f.dram.Tag(p.Purpose())
 	st := &f.stats[p.Master]
 	var end sim.Time
 	if f.cache != nil {
