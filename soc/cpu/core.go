@@ -62,6 +62,7 @@ type Core struct {
 	last   turn     // what the last charge went to
 	turns  [16]turn // the last changes of category or cause, a ring: where local time beyond the engine's time belongs
 	turned uint     // how many there were
+	watch  func(Charge)
 	ledger []sim.Time
 	causes [Causes]sim.Time
 	names  []string // of tasks
@@ -284,6 +285,10 @@ func (c *Core) turn(cause Cause) {
 	c.last = turn{c.cat, cause, c.l}
 	c.turns[c.turned%uint(len(c.turns))] = c.last
 	c.turned++
+	if c.watch != nil {
+		c.watch(Charge{cause, c.l})
+		c.last.cause = Causes // so that the next charge comes here, too
+	}
 }
 
 // ahead adds what was charged beyond now to the accounts it went to, times a sign.
