@@ -67,6 +67,8 @@ type Report struct {
 	Schema  string   `json:"schema"`
 	SoC     string   `json:"soc"`
 	Access  string   `json:"access"`
+	VA      uint64   `json:"va"`
+	PA      uint64   `json:"pa"`
 	Address []Fact   `json:"address"`
 	Lookups []Fact   `json:"lookups"`
 	Terms   []Term   `json:"terms"`

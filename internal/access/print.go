@@ -10,6 +10,33 @@ import (
 	"socsim/sim"
 )
 
+// MarshalJSON writes the total as a number of picoseconds.
+func (r Report) MarshalJSON() ([]byte, error) {
+	type plain Report
+	return json.Marshal(struct {
+		plain
+		Total int64 `json:"total_ps"`
+	}{plain(r), int64(r.Total)})
+}
+
+// MarshalJSON writes the time as a number of picoseconds.
+func (t Term) MarshalJSON() ([]byte, error) {
+	type plain Term
+	return json.Marshal(struct {
+		plain
+		Time int64 `json:"ps"`
+	}{plain(t), int64(t.Time)})
+}
+
+// MarshalJSON writes the time as a number of picoseconds.
+func (a After) MarshalJSON() ([]byte, error) {
+	type plain After
+	return json.Marshal(struct {
+		plain
+		Time int64 `json:"ps"`
+	}{plain(a), int64(a.Time)})
+}
+
 // JSON writes the report as a document.
 func (r *Report) JSON(w io.Writer) error {
 	data, err := json.MarshalIndent(r, "", "  ")

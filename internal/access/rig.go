@@ -173,7 +173,7 @@ func (r *rig) explainCore() (*Report, error) {
 
 // report is what can be said before the access is made.
 func (r *rig) report() *Report {
-	return &Report{Schema: "socsim.access/v1", SoC: r.chip.Name, Access: r.describe(), Address: r.split(), Lookups: r.lookups(), Clock: int64(r.chip.Config.CPU.Clock)}
+	return &Report{Schema: "socsim.access/v1", SoC: r.chip.Name, Access: r.describe(), VA: r.q.VA, PA: uint64(r.pa), Address: r.split(), Lookups: r.lookups(), Clock: int64(r.chip.Config.CPU.Clock)}
 }
 
 // touch is the access as the core takes it.
