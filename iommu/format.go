@@ -272,3 +272,12 @@ func (l *layout) find(root bus.Phys, va uint64, load func(bus.Phys) uint64) (map
 		m.table = base
 	}
 }
+
+// AddressBits returns the width of the format's input addresses.
+func (f Format) AddressBits() uint {
+	l, err := f.layout()
+	if err != nil {
+		panic("iommu: " + err.Error())
+	}
+	return l.vaBits
+}

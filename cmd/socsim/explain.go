@@ -47,5 +47,6 @@ it comes from. A word with several meanings gets them all.`,
 	if err := cmd.RegisterFlagCompletionFunc("soc", cobra.FixedCompletions(presets.Set{}.Names("soc"), cobra.ShellCompDirectiveNoFileComp)); err != nil {
 		panic("socsim: " + err.Error())
 	}
+	cmd.AddCommand(newExplainAccess())
 	return cmd
 }

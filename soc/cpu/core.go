@@ -62,6 +62,7 @@ type Core struct {
 	last   turn     // what the last charge went to
 	turns  [16]turn // the last changes of category or cause, a ring: where local time beyond the engine's time belongs
 	turned uint     // how many there were
+	watch  func(Charge)
 	booked sim.Time // up to where the accounts are; what the last charges added to local time is booked when another account's turn comes
 	ledger []sim.Time
 	causes [Causes]sim.Time
@@ -280,8 +281,9 @@ func (c *Core) charge(cause Cause, d sim.Time) {
 // book adds what was charged since the last booking to the accounts it went to.
 func (c *Core) book() {
 	d := c.l - c.booked
-	c.ledger[c.last.cat] += d
-	c.causes[c.last.cause] += d
+	t := &c.turns[(c.turned-1)%uint(len(c.turns))] // not c.last, of which a watcher takes the cause away
+	c.ledger[t.cat] += d
+	c.causes[t.cause] += d
 	c.booked = c.l
 }
 
@@ -298,6 +300,10 @@ func (c *Core) turn(cause Cause) {
 	c.last = turn{c.cat, cause, c.l}
 	c.turns[c.turned%uint(len(c.turns))] = c.last
 	c.turned++
+	if c.watch != nil {
+		c.watch(Charge{cause, c.l})
+		c.last.cause = Causes // so that the next charge comes here, too
+	}
 }
 
 // ahead adds what was charged beyond now to the accounts it went to, times a sign.

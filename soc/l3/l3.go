@@ -238,6 +238,15 @@ func (f *Fabric) group(c PortConfig) int {
 	return n
 }
 
+// Ports returns the ports in the order in which they were added. Whoever puts itself between one and its source ([bus.Port.SetSource]) sees each transfer that is granted.
+func (f *Fabric) Ports() []*bus.Port {
+	out := make([]*bus.Port, len(f.ports))
+	for i := range f.ports {
+		out[i] = &f.ports[i]
+	}
+	return out
+}
+
 // Next returns a lower bound of the time of the next decision.
 func (f *Fabric) Next() sim.Time { return f.next }
 
