@@ -209,7 +209,9 @@ func (p *player) outerLine(l int, op dmaapi.Operation, _ bool) {
 
 // DirtySpans and StaleSpans are what a yardstick may look at: see [dmaapi.Truth].
 func (p *player) DirtySpans() []dmaapi.Span {
-	return p.spans(func(x *line) bool { return x.inner[0].dirty || x.inner[1].dirty || x.outer.dirty || x.memory != x.newest })
+	return p.spans(func(x *line) bool {
+		return x.inner[0].dirty || x.inner[1].dirty || x.outer.dirty || x.memory != x.newest
+	})
 }
 
 // StaleSpans are the lines of which the caches hold an old copy that the CPU can hit.

@@ -63,7 +63,7 @@ func (p *player) legalCalls(steps []Step, d int) []Step {
 	dev := uint8(d)
 	if m.dir == 0 {
 		for dir := dmaapi.ToDevice; dir <= dmaapi.Bidirectional; dir++ {
-			if p.mayGive(d, dir, bothLines) {
+			if p.maps(dir) && p.mayGive(d, dir, bothLines) {
 				steps = append(steps, Step{do: doMap, device: dev, dir: dir, part: bothLines})
 			}
 		}
@@ -73,7 +73,11 @@ func (p *player) legalCalls(steps []Step, d int) []Step {
 	if dir == dmaapi.ToDevice || !p.owes(bothLines) {
 		steps = append(steps, Step{do: doUnmap, device: dev, dir: dir, part: bothLines})
 	}
-	for part := uint8(1); part <= bothLines; part++ {
+	first := uint8(1)
+	if p.Whole {
+		first = bothLines
+	}
+	for part := first; part <= bothLines; part++ {
 		if m.owns&part != part && p.mayGive(d, dir, part) {
 			steps = append(steps, Step{do: doSyncForDevice, device: dev, dir: dir, part: part})
 		}
@@ -220,10 +224,7 @@ func (w *World) span(part uint8) (off, n int) {
 // words says what the step is.
 func (w *World) words(s Step) string {
 	dev := deviceNames[s.device]
-	where := "the buffer"
-	if s.do <= doSyncForCPU && s.part != bothLines {
-		where = [...]string{1: "its first half", 2: "its second half"}[s.part]
-	}
+	part := [...]string{"", ", first half", ", second half", ""}[s.part]
 	line := fmt.Sprintf("line %d", s.line)
 	switch s.do {
 	case doMap:
@@ -231,9 +232,9 @@ func (w *World) words(s Step) string {
 	case doUnmap:
 		return fmt.Sprintf("unmap for %s, %v", dev, s.dir)
 	case doSyncForDevice:
-		return fmt.Sprintf("sync %s for device %s, %v", where, dev, s.dir)
+		return fmt.Sprintf("sync for device %s, %v%s", dev, s.dir, part)
 	case doSyncForCPU:
-		return fmt.Sprintf("sync %s of %s for the CPU, %v", where, dev, s.dir)
+		return fmt.Sprintf("sync for the CPU, from %s, %v%s", dev, s.dir, part)
 	case doCPURead:
 		return "the CPU reads " + line
 	case doCPUWrite:

@@ -252,7 +252,9 @@ func agree(w *World, info flush.Info, steps []Step) error {
 			}
 			return false
 		}
-		if diff := cmp.Diff(asked, x.asked); diff != "" {
+		// What a yardstick sees beyond the world: lines that it does not watch, and the versions that snooping makes of no interest.
+		sees := info.Yardstick && (w.Bytes > Lines*w.Line || w.Profile.Snoops)
+		if diff := cmp.Diff(asked, x.asked); diff != "" && !sees {
 			return differ("questions and answers", diff)
 		}
 		asked, x.asked = nil, nil
@@ -298,8 +300,15 @@ func drawSteps(t *rapid.T, w *World, info flush.Info, most int) []Step {
 func worlds(t testing.TB) []*World {
 	var out []*World
 	for _, c := range [][2]string{
-		{"omap3430", "armv7"}, {"omap4430", "armv7-outer"}, {"omap2420", "armv6"}, {"omap2420", "armv6-all-colours"}, {"omap1-arm926", "armv5"}, {"omap1-arm926", "armv5-all-colours"},
-		{"arm64-syscache", "arm64"}, {"arm64-syscache", "arm64-before-5.19"}, {"server-64m", "coherent"},
+		{"omap3430", "armv7"},
+		{"omap4430", "armv7-outer"},
+		{"omap2420", "armv6"},
+		{"omap2420", "armv6-all-colours"},
+		{"omap1-arm926", "armv5"},
+		{"omap1-arm926", "armv5-all-colours"},
+		{"arm64-syscache", "arm64"},
+		{"arm64-syscache", "arm64-before-5.19"},
+		{"server-64m", "coherent"},
 	} {
 		out = append(out, worldOf(
 			t, c[0], conf.Override{Path: "soc.coherence", Value: c[1]}, conf.Override{Path: "soc.memory.size", Value: "4MiB"}, conf.Override{Path: "soc.memory.reserved", Value: "1MiB"},

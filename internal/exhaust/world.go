@@ -15,8 +15,10 @@ package exhaust
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"socsim/cachemodel"
+	"socsim/sim/units"
 	"socsim/soc"
 	"socsim/soc/cpu"
 	"socsim/soc/dmaapi"
@@ -39,6 +41,10 @@ type World struct {
 	Devices int
 	// Shared lets two devices own the buffer at once in any direction: they take turns by fences. Otherwise they may only if both only read.
 	Shared bool
+	// Whole leaves out the syncs of a part of the buffer.
+	Whole bool
+	// Directions are those in which devices map the buffer; all if empty.
+	Directions []dmaapi.Direction
 	// Speculates tells that the core fetches lines unasked.
 	Speculates bool
 
@@ -57,11 +63,12 @@ func NewWorld(chip soc.Config) (*World, error) {
 	}
 	w := &World{
 		Chip: chip, Profile: p, Line: int(chip.L1D.Line), Bytes: Lines * int(chip.L1D.Line), Devices: Devices, names: 1,
-		Speculates: p.Speculates || chip.CPU.Speculation > 0, fetches: !chip.CPU.StreamingStores,
+		fetches: !chip.CPU.StreamingStores,
 	}
 	if l := chip.L1D; l.Index == cachemodel.VIVT || l.Index == cachemodel.VIPT && l.Aliases == cachemodel.AliasesKept && w.colours() > max(1, chip.Memory.PageColours) {
 		w.names = 2
 	}
+	w.Speculates = w.MaySpeculate()
 	if chip.L1D.Write == cachemodel.WriteThrough {
 		return nil, errors.New("l1d.write: through is not in the exhaustive world, want back")
 	}
@@ -82,6 +89,11 @@ func NewWorld(chip soc.Config) (*World, error) {
 		}
 	}
 	return w, nil
+}
+
+// maps tells whether devices map the buffer in a direction.
+func (w *World) maps(d dmaapi.Direction) bool {
+	return len(w.Directions) == 0 || slices.Contains(w.Directions, d)
 }
 
 // colours is how many page colours the first level has.
@@ -112,7 +124,7 @@ func (w *World) offset(line int) int { return line * (w.Bytes - w.Line) }
 // page is the page of the buffer that a watched line lies in.
 func (w *World) page(line int) int { return w.offset(line) / memory.PageBytes }
 
-// inner is what the caches up to the point of coherency hold, and all what they hold with the outer one.
+// capacity is what the caches up to the point of coherency hold, and what they hold with the outer one.
 func (w *World) capacity() (inner, all int) {
 	inner = int(w.Chip.L1D.Size)
 	all = inner
@@ -142,7 +154,29 @@ func (w *World) String() string {
 	if w.outer {
 		s += ", outer cache"
 	}
-	return s
+	s += fmt.Sprintf(", buffer of %v", units.Bytes(w.Bytes))
+	if w.Devices == 1 {
+		return s + ", one device"
+	}
+	if w.Shared {
+		return s + ", two devices that may own it at once"
+	}
+	return s + ", two devices"
 }
 
 const cached = cpu.Cached
+
+// MaySpeculate tells whether the chip's core or its coherence profile has it that lines are fetched unasked.
+func (w *World) MaySpeculate() bool { return w.Profile.Speculates || w.Chip.CPU.Speculation > 0 }
+
+// chips are the presets that stand for the coherence profiles.
+var chips = map[string]string{
+	"armv5": "omap1-arm926", "armv5-all-colours": "omap1-arm926", "armv6": "omap2420", "armv6-all-colours": "omap2420", "armv7": "omap3430", "armv7-all-colours": "omap3430", "armv7-outer": "omap4430",
+	"arm64": "arm64-syscache", "arm64-before-5.19": "arm64-syscache", "coherent": "server-64m",
+}
+
+// ChipOf returns the preset of a chip that a coherence profile is for.
+func ChipOf(profile string) (string, bool) {
+	chip, ok := chips[profile]
+	return chip, ok
+}

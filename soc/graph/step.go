@@ -28,9 +28,9 @@ const (
 	GetBuffer     Action = "get" // get_dma_buf
 	PutBuffer     Action = "put" // dma_buf_put
 	Wait          Action = "wait"
-	Evict         Action = "evict"            // the inner caches choose the lines as victims
-	EvictOuter    Action = "evict-outer"      // an outer cache does
-	Speculate     Action = "speculate"        // the core fetches the lines unasked
+	Evict         Action = "evict"       // the inner caches choose the lines as victims
+	EvictOuter    Action = "evict-outer" // an outer cache does
+	Speculate     Action = "speculate"   // the core fetches the lines unasked
 )
 
 // Values lists the actions.
