@@ -74,6 +74,13 @@ func (t *timed) Violation(v memory.Violation) {
 	t.err = fmt.Errorf("a violation elsewhere: %+v", v)
 }
 
+// Misuse makes a step against the rules of the DMA API an error.
+func (t *timed) Misuse(m dmaapi.Misuse) {
+	if t.err == nil {
+		t.err = fmt.Errorf("%v: %s", m.Kind, m.Text)
+	}
+}
+
 // playTimed plays steps with the timed model and calls check after the allocation and each step, until it says that this is enough.
 func playTimed(w *World, info flush.Info, steps []Step, check func(t *timed, done int) bool) error {
 	chip := w.Chip
@@ -87,6 +94,9 @@ func playTimed(w *World, info flush.Info, steps []Step, check func(t *timed, don
 	sys.Memory.SetObserver(t)
 	sys.Memory.SetCoherent(w.Profile.Snoops)
 	t.api = dmaapi.New(sys.Core, w.Profile, eavesdropper{info.New(), t}, nil)
+	if w.Whole && !w.Shared { // the debugger knows of one owner for all of a mapping
+		t.api.SetDebugger(t)
+	}
 	sys.Core.Spawn("test", func(th *cpu.Thread) {
 		defer sys.Engine.Stop()
 		if t.err = t.open(th); t.err != nil {
@@ -153,8 +163,10 @@ func (t *timed) step(th *cpu.Thread, s Step) error {
 	case doCPURead, doCPUWrite:
 		return t.user.Access(th, "test", off, n, cpu.Touch{Write: s.do == doCPUWrite, Width: 4})
 	case doDeviceRead:
+		t.links[s.device].Use(th)
 		t.Memory.DeviceRead(runs[0].Addr, n, master, th.Now(), false)
 	case doDeviceWrite:
+		t.links[s.device].Use(th)
 		t.Memory.DeviceWrite(runs[0].Addr, n, master, th.Now())
 	case doEvict, doEvictOuter:
 		th.Evict(runs, s.do == doEvictOuter)
@@ -329,7 +341,7 @@ func TestTheTimedModelDoesTheSameStepByStep(t *testing.T) {
 	all := worlds(t)
 	rapid.Check(t, func(t *rapid.T) {
 		w := *rapid.SampledFrom(all).Draw(t, "world")
-		w.Shared = rapid.Bool().Draw(t, "shared")
+		w.Shared, w.Whole = rapid.Bool().Draw(t, "shared"), rapid.Bool().Draw(t, "whole")
 		if rapid.Bool().Draw(t, "pages") && w.SetBytes(3*memory.PageBytes) != nil {
 			return
 		}
