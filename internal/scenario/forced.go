@@ -14,7 +14,7 @@ func (s *scriptChecker) checkForced(path string, x graph.Step) {
 		}
 	case graph.Speculate:
 		if p, _ := dmaapi.ProfileByName(s.SoC.Coherence); !p.Speculates && s.SoC.CPU.Speculation == 0 {
-			s.errorf(path+".do", "the core does not speculate: soc.cpu.speculation is 0cycles, and nor does any of the coherence profile %s", s.SoC.Coherence)
+			s.errorf(path+".do", "the core does not speculate: soc.cpu.speculation is 0cycles, and the coherence profile %s is for cores that do not", s.SoC.Coherence)
 		}
 	}
 }
