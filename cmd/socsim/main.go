@@ -81,7 +81,7 @@ cache-maintenance strategy is correct, and what each costs.`,
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.PersistentFlags().Bool("no-color", false, "never use colours (so does the environment variable NO_COLOR)")
-	root.AddCommand(newRun(), newCheck(), newCompare(), newCalibrate(), newCache(), newDRAM(), newList(), newShow(), newExplain(), newSchema(), newInit(), newVersion())
+	root.AddCommand(newRun(), newCheck(), newCompare(), newCalibrate(), newFuzz(), newCache(), newDRAM(), newList(), newShow(), newExplain(), newSchema(), newInit(), newVersion())
 	return root
 }
 

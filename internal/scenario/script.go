@@ -32,12 +32,13 @@ var stepRules = func() map[graph.Action]map[string]bool {
 	sync := buffer(map[string]bool{"device": true, "direction": true, "offset": false, "bytes": false})
 	byCPU := buffer(map[string]bool{"device": false, "offset": false, "bytes": false})
 	bracket := buffer(map[string]bool{"access": true})
+	lines := buffer(map[string]bool{"offset": false, "bytes": false})
 	return map[graph.Action]map[string]bool{
 		graph.Attach: device, graph.Detach: device, graph.UnmapBuffer: device, graph.MapBuffer: buffer(map[string]bool{"device": true, "direction": true}),
 		graph.SyncForDevice: sync, graph.SyncForCPU: sync, graph.BeginAccess: bracket, graph.EndAccess: bracket,
 		graph.MmapBuffer: buffer(nil), graph.MunmapBuffer: buffer(nil), graph.GetBuffer: buffer(nil), graph.PutBuffer: buffer(nil),
 		graph.CPURead: byCPU, graph.CPUWrite: byCPU, graph.DeviceRead: part, graph.DeviceWrite: part,
-		graph.Wait: {"time": true},
+		graph.Evict: lines, graph.EvictOuter: lines, graph.Speculate: lines, graph.Wait: {"time": true},
 	}
 }()
 
@@ -199,7 +200,7 @@ func (s *scriptChecker) follow(path string, x graph.Step, b *graph.Buffer) {
 		return
 	}
 	switch x.Do {
-	case graph.CPURead, graph.CPUWrite, graph.DeviceRead, graph.DeviceWrite:
+	case graph.CPURead, graph.CPUWrite, graph.DeviceRead, graph.DeviceWrite, graph.Evict, graph.EvictOuter, graph.Speculate:
 		if int64(x.Offset) >= b.Bytes() || int64(x.Offset+x.Bytes) > b.Bytes() {
 			s.errorf(path, "bytes from %v on, %v of them, but buffer %q has %d", x.Offset, x.Bytes, b.Name, b.Bytes())
 		}
@@ -215,6 +216,7 @@ func (s *scriptChecker) follow(path string, x graph.Step, b *graph.Buffer) {
 		}
 		s.refs[p]--
 	}
+	s.checkForced(path, x)
 	switch x.Do {
 	case graph.CPURead, graph.CPUWrite, graph.MmapBuffer:
 		s.seen[p] = true

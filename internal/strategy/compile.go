@@ -176,3 +176,9 @@ func (i interval) eval(s flush.Settings, zeroIsOff map[string]bool) (out span, o
 	}
 	return out, off
 }
+
+// Fork returns the policy itself: a table has no memory.
+func (p *policy) Fork() dmaapi.Policy { return p }
+
+// History appends nothing.
+func (p *policy) History(b []byte) []byte { return b }

@@ -92,7 +92,7 @@ type API struct {
 func New(core *cpu.Core, p Profile, policy Policy, tracer Tracer) *API {
 	a := &API{Core: core, profile: p, policy: policy, tracer: tracer}
 	if s, ok := policy.(Seer); ok {
-		s.See(Truth{core, a})
+		s.See(Truth{core: core, api: a})
 	}
 	return a
 }

@@ -23,7 +23,7 @@ func TestTruthTellsWhichPartsOfTheBufferAskedAboutAreDirty(t *testing.T) {
 	b := backwards(r, 3)
 	var seen [][]Span
 	r.answer = func(*Question) Answer {
-		seen = append(seen, Truth{r.Core, r.api}.DirtySpans())
+		seen = append(seen, Truth{core: r.Core, api: r.api}.DirtySpans())
 		return Answer{}
 	}
 	r.run(func(th *cpu.Thread) {
@@ -50,7 +50,7 @@ func TestTruthTellsWhichPartsOfTheBufferAskedAboutAreStale(t *testing.T) {
 	var seen []Span
 	r.answer = func(q *Question) Answer {
 		if q.Event == ToCPUHandover {
-			seen = Truth{r.Core, r.api}.StaleSpans()
+			seen = Truth{core: r.Core, api: r.api}.StaleSpans()
 		}
 		return Answer{}
 	}

@@ -15,13 +15,33 @@ import (
 type Truth struct {
 	core *cpu.Core
 	api  *API
+	view View
 }
 
+// A View tells the same of a model without a core: [Truth.DirtySpans] and [Truth.StaleSpans] of the hand-over that is being asked about.
+type View interface {
+	DirtySpans() []Span
+	StaleSpans() []Span
+}
+
+// TruthOf is the truth as a view has it. Its Dirty and Stale must not be called.
+func TruthOf(v View) Truth { return Truth{view: v} }
+
 // DirtySpans returns what is dirty of the part of a buffer that the policy is being asked to hand over, as parts of the buffer.
-func (t Truth) DirtySpans() []Span { return t.spans(t.Dirty) }
+func (t Truth) DirtySpans() []Span {
+	if t.view != nil {
+		return t.view.DirtySpans()
+	}
+	return t.spans(t.Dirty)
+}
 
 // StaleSpans returns what is stale of it.
-func (t Truth) StaleSpans() []Span { return t.spans(t.Stale) }
+func (t Truth) StaleSpans() []Span {
+	if t.view != nil {
+		return t.view.StaleSpans()
+	}
+	return t.spans(t.Stale)
+}
 
 // spans translates lines of what is handed over into parts of the buffer. Of a line that another owner shares only the buffer's bytes count.
 func (t Truth) spans(lines func([]memory.Run) []memory.Run) []Span {

@@ -168,6 +168,9 @@ func (s *script) step(t *cpu.Thread, x *Step) error {
 		return h.b.EndCPUAccess(t, x.Access.direction())
 	case MmapBuffer, MunmapBuffer, CPURead, CPUWrite:
 		return h.byCPU(t, x)
+	case Evict, EvictOuter, Speculate:
+		h.byCaches(t, x)
+		return nil
 	case Attach:
 		h.links[x.Device] = &link{Attachment: h.b.Attach(s.devices[x.Device].importer, dmaapi.Bidirectional)} // the kernel's attach has no direction
 		if !h.b.Dead() {

@@ -28,6 +28,9 @@ const (
 	GetBuffer     Action = "get" // get_dma_buf
 	PutBuffer     Action = "put" // dma_buf_put
 	Wait          Action = "wait"
+	Evict         Action = "evict"       // the inner caches choose the lines as victims
+	EvictOuter    Action = "evict-outer" // an outer cache does
+	Speculate     Action = "speculate"   // the core fetches the lines unasked
 )
 
 // Values lists the actions.
@@ -35,6 +38,7 @@ func (Action) Values() []string {
 	return []string{
 		string(Attach), string(Detach), string(MapBuffer), string(UnmapBuffer), string(SyncForDevice), string(SyncForCPU), string(BeginAccess), string(EndAccess), string(MmapBuffer), string(MunmapBuffer),
 		string(CPURead), string(CPUWrite), string(DeviceRead), string(DeviceWrite), string(GetBuffer), string(PutBuffer), string(Wait),
+		string(Evict), string(EvictOuter), string(Speculate),
 	}
 }
 
