@@ -17,7 +17,7 @@ BENCH ?= .
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: build
 build: ## build bin/socsim
@@ -32,6 +32,7 @@ run: build ## compare the flush strategies on a camera preview
 test: lint ## everything CI checks
 	$(GO) build ./...
 	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory arm64
 	@$(MAKE) --no-print-directory fuzz
 	$(GO) test -timeout 25m ./...
 
@@ -57,6 +58,10 @@ check: build ## judge the library by its expectations and baselines (after a wan
 .PHONY: baselines
 baselines: build ## rewrite the library's baselines; review the difference
 	@bin/socsim check scenarios --update --prune
+
+.PHONY: arm64
+arm64: ## compare short runs of the library with those of an arm64 build in qemu, if there is one
+	@GO="$(GO)" tools/arm64.sh
 
 .PHONY: fuzz
 fuzz: ## fuzz each native fuzz target, FUZZRUNS executions (for longer: make fuzz FUZZRUNS=1000000x)

@@ -155,10 +155,12 @@ func TestTheCauseIsNamedWhoseEffectIsKnown(t *testing.T) {
 		metric string
 		want   string
 	}{
+		"half the calls more, of as many lines":     {map[string]int64{"maintenance.time": 1400, "maintenance.time.line": 1200, "maintenance.lines.visited": 600, "maintenance.calls.range": 15}, "maintenance.time", "maintenance.calls.range 100%"},
+		"many calls more, of few lines":             {map[string]int64{"maintenance.time": 1400, "maintenance.time.line": 1200, "maintenance.lines.visited": 600, "maintenance.calls.range": 50}, "maintenance.time", "maintenance.lines.visited 100%"},
 		"twice the lines":                           {map[string]int64{"maintenance.time": 1800, "maintenance.time.line": 1600, "maintenance.lines.visited": 800}, "maintenance.time", "maintenance.lines.visited 100%"},
 		"dearer lines":                              {map[string]int64{"maintenance.time": 1400, "maintenance.time.line": 1200}, "maintenance.time", "maintenance.time.line dearer 100%"},
 		"more lines, cheaper each":                  {map[string]int64{"maintenance.time": 1200, "maintenance.time.line": 1000, "maintenance.lines.visited": 800}, "maintenance.time", "maintenance.lines.visited 400%, maintenance.time.line cheaper -300%"},
-		"lines and barriers":                        {map[string]int64{"maintenance.time": 1400, "maintenance.time.line": 1100, "maintenance.lines.visited": 550, "maintenance.time.barrier": 200, "maintenance.segments": 40}, "maintenance.time", "maintenance.lines.visited 75%, maintenance.segments 25%"},
+		"lines and segments":                        {map[string]int64{"maintenance.time": 1500, "maintenance.time.line": 1100, "maintenance.lines.visited": 550, "maintenance.time.barrier": 200, "maintenance.time.call": 200, "maintenance.segments": 40}, "maintenance.time", "maintenance.lines.visited 60%, maintenance.segments 40%"},
 		"the same, per frame":                       {map[string]int64{"maintenance.time": 1800, "maintenance.time.line": 1600, "maintenance.lines.visited": 800, "maintenance.time_per_frame": 180}, "maintenance.time_per_frame", "maintenance.lines.visited 100%"},
 		"half the frames":                           {map[string]int64{"frames.captured": 5, "maintenance.time_per_frame": 200}, "maintenance.time_per_frame", "frames.captured 100%"},
 		"a part by itself":                          {map[string]int64{"maintenance.time.line": 1600, "maintenance.lines.visited": 800}, "maintenance.time.line", "maintenance.lines.visited 100%"},

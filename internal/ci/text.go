@@ -18,6 +18,8 @@ func quantity(n result.Number, unit string) string {
 	switch {
 	case unit == "ns" && (n.Digits == 0 || n.Float() >= 1000 || n.Float() <= -1000):
 		return report.Duration(whole(n))
+	case unit == "ps":
+		return report.Duration(n.Int / 1000)
 	case unit == "bytes" && n.Digits == 0 && n.Int >= 0:
 		return report.Size(n.Int)
 	case unit == "fraction" && n.Digits >= 2:
