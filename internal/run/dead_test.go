@@ -1,21 +1,12 @@
 package run
 
 import (
-	"bytes"
-	"context"
-	"encoding"
 	"fmt"
-	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
-	"socsim/internal/result"
+	"socsim/internal/conf"
 	"socsim/internal/scenario"
-	"socsim/sim"
-	"socsim/sim/units"
-	"socsim/soc"
-	"socsim/soc/flush"
 )
 
 // inert lists the chip's settings that change nothing in the runs below, each with its reason.
@@ -66,173 +57,135 @@ var inert = map[string]string{
 	"soc.dram.queue":                 "of the scheduler frfcfs",
 }
 
-// moved gives values for settings whose neighbours are not valid.
-var moved = map[string]string{
-	"soc.coherence": "coherent", "soc.isp.crop_columns": "14", "soc.isp.crop_lines": "8", "soc.display.low": "512B", "soc.display.burst": "32B", "soc.isp.data_unit": "512B",
-	"soc.memory.fragmentation": "90%", "soc.cpu.write_merge": "16B", "soc.l1d.sub_block": "16B", "soc.isp.bus_group": "0", "soc.display.bus_group": "1", "soc.cpu.os.timeslice": "1ms", "soc.dram.trefi": "3.9us",
-	"soc.llc.size": "1MiB", "soc.system_cache.size": "512KiB", "soc.sdma.burst": "16B", "soc.dram.scheduler": "frfcfs", "soc.dram.hash": "true", "soc.dram.burst": "BL16", "soc.dram.tfaw": "200ns", "soc.dram.trtp": "150ns", "soc.dram.power_down": "200ns",
+// probes are tried in their order until one shows that a setting acts.
+var probes = []*probe{
+	{scenario: "pipe"},
+	{scenario: "memory"},
+	{scenario: "order"},
+	{scenario: "faults"},
+	{scenario: "steps"},
 }
 
-// movedEverywhere gives values for settings that each initiator has.
-var movedEverywhere = map[string]string{"bus_burst": "32B", "bus_limit": "150MB", "bus_limit_burst": "64B", "bus_clock": "40MHz"}
-
-// leaf is a setting and a value to move it to.
-type leaf struct{ path, value string }
-
-// leaves lists the settings below a struct with a neighbouring value for each.
-func leaves(t *testing.T, v reflect.Value, path string) []leaf {
-	t.Helper()
-	var out []leaf
-	for i := range v.NumField() {
-		f := v.Type().Field(i)
-		name, _, _ := strings.Cut(f.Tag.Get("conf"), ",")
-		field := v.Field(i)
-		switch {
-		case f.Anonymous && name == "":
-			out = append(out, leaves(t, field, path)...)
-			continue
-		case name == "" || name == "-":
-			continue
-		}
-		p := path + "." + name
-		if m, ok := movedEverywhere[name]; ok {
-			out = append(out, leaf{p, m})
-			continue
-		}
-		if m, ok := moved[p]; ok {
-			out = append(out, leaf{p, m})
-			continue
-		}
-		if _, ok := field.Interface().(encoding.TextMarshaler); !ok && field.Kind() == reflect.Struct {
-			out = append(out, leaves(t, field, p)...)
-			continue
-		}
-		out = append(out, leaf{p, neighbour(t, p, field)})
-	}
-	return out
+// aim is a move that the generator does not find: settings, or a text in place of another, in a scenario with settings of its own.
+type aim struct {
+	scenario string
+	with     string // settings of the probe, separated by blanks
+	move     string // PATH=VALUE, or OLD -> NEW in the text
 }
 
-func neighbour(t *testing.T, path string, v reflect.Value) string {
-	t.Helper()
-	next := func(n int64) int64 {
-		if n == 0 {
-			return 70
-		}
-		return 2 * n
-	}
-	switch x := v.Interface().(type) {
-	case sim.Time:
-		return sim.Time(next(int64(x) / 1000 * 1000)).String()
-	case units.Bytes:
-		return units.Bytes(next(int64(x))).String()
-	case units.Hertz:
-		return units.Hertz(next(int64(x))).String()
-	case units.Cycles:
-		return units.Cycles(next(int64(x))).String()
-	case interface{ Values() []string }:
-		for _, other := range x.Values() {
-			if other != fmt.Sprint(x) {
-				return other
-			}
-		}
-	case bool:
-		return fmt.Sprint(!x)
-	case int:
-		if strings.HasSuffix(path, "bus_class") {
-			return fmt.Sprint((x + 1) % 3)
-		}
-		return fmt.Sprint(next(int64(x)))
-	case string:
-		return x
-	}
-	t.Fatalf("%s: no neighbour for a %v", path, v.Type())
-	return ""
-}
-
-// probe is a run that a setting may change.
-type probe struct {
-	scenario, strategy string
-	sets               []string
-	base               string
-}
-
-func (p *probe) run(t *testing.T, sets ...string) (string, error) {
-	t.Helper()
-	src, err := scenario.Read(p.scenario)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := scenario.Load(src, overrides(slices.Concat([]string{"run.duration=80ms", "run.warmup=150ms"}, p.sets, sets)...))
-	if err != nil {
-		return "", err
-	}
-	info, err := flush.ByName(p.strategy)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o, err := simulate(context.Background(), Job{Scenario: s, Strategy: info})
-	if err != nil {
-		return "", err
-	}
-	o.doc.Host, o.doc.ConfigSHA256, o.doc.Estimated = result.Host{}, "", nil
-	var b bytes.Buffer
-	if err := result.Write(&b, []*result.Document{o.doc}); err != nil {
-		t.Fatal(err)
-	}
-	return b.String(), nil
-}
-
-func TestEverySettingOfTheChipChangesSomething(t *testing.T) {
-	// A core with an outer L2, and an L1 that allocates for stores and has two colours.
-	other := []string{"soc.l2.outer=true", "soc.l1d.size=32KiB", "soc.l1d.allocate=read-write"}
-	third := []string{"soc.llc.size=512KiB", "soc.cpu.llc_cycles=20"}
-	probes := []*probe{
-		{scenario: "cpu-filter", strategy: "range"},
-		{scenario: "camera-preview", strategy: "whole"},
-		{scenario: "camera-preview", strategy: "uncached"},
-		{scenario: "cpu-filter", strategy: "range", sets: other},
-		{scenario: "cpu-filter", strategy: "whole", sets: other},
-		{scenario: "copy-not-share", strategy: "none"},
-		{scenario: "cpu-filter", strategy: "range", sets: third},
-		{scenario: "cpu-filter", strategy: "whole", sets: third},
-		{scenario: "camera-preview", strategy: "uncached", sets: []string{"soc.system_cache.size=256KiB"}},
-		{scenario: "copy-not-share", strategy: "none", sets: []string{"soc.sdma.channel_fifo=1KiB", "soc.sdma.bus_limit=100MB"}},
-		{scenario: "camera-preview", strategy: "uncached", sets: []string{"soc.cpu.bus_limit=100MB", "soc.gpu.bus_limit=200MB", "soc.display.bus_limit=120MB", "soc.isp.bus_limit=200MB"}},
-	}
-	for _, p := range probes {
-		var err error
-		if p.base, err = p.run(t); err != nil {
-			t.Fatal(err)
-		}
-	}
-	chip := load(t, "camera-preview").SoC
+func TestEverySettingChangesSomething(t *testing.T) {
 	found := map[string]bool{}
-	all := leaves(t, reflect.ValueOf(soc.Config(chip)), "soc")
-	if len(all) < 90 {
-		t.Fatalf("found %d settings", len(all))
-	}
-	for _, l := range all {
+	for _, l := range leaves() {
 		if _, ok := inert[l.path]; ok {
 			found[l.path] = true
 			continue
 		}
+		if _, ok := aims[l.path]; ok {
+			found[l.path] = true
+		}
 		t.Run(l.path, func(t *testing.T) {
 			t.Parallel()
-			for _, p := range probes {
-				got, err := p.run(t, l.path+"="+l.value)
-				if err != nil {
-					t.Fatalf("moved to %s: %v", l.value, err)
+			if a, ok := aims[l.path]; ok {
+				if err := a.hits(); err != nil {
+					t.Error(err)
 				}
-				if got != p.base {
-					return
+				return
+			}
+			moves := 0
+			for _, p := range probes {
+				if err := p.ready(); err != nil {
+					t.Fatal(err)
+				}
+				for _, at := range instances(p.loaded, l.path) {
+					did, n := p.moved(l, at)
+					if moves += n; did {
+						return
+					}
 				}
 			}
-			t.Errorf("moving it to %s changes no metric: let it act, or list it as inert with its reason", l.value)
+			t.Errorf("%d valid moves of it change nothing in any probe: let it act, give it an aim, or list it as inert with its reason", moves)
 		})
 	}
-	for path := range inert {
-		if !found[path] {
-			t.Errorf("%s is listed as inert and is no setting", path)
+	for _, list := range []map[string]bool{keys(inert), keys(aims)} {
+		for path := range list {
+			if !found[path] {
+				t.Errorf("%s is listed and is no setting", path)
+			}
 		}
 	}
 }
+
+func keys[V any](m map[string]V) map[string]bool {
+	out := map[string]bool{}
+	for k := range m {
+		out[k] = true
+	}
+	return out
+}
+
+// leaf is a setting of the schema that has a value: no mapping, and no list of mappings.
+type leaf struct {
+	path string
+	conf.Setting
+}
+
+func leaves() []leaf {
+	var out []leaf
+	scenario.Describe().Walk(func(path string, s conf.Setting) {
+		if s.Kind != conf.Mapping && (s.Kind != conf.List || len(s.Item.Fields) == 0) {
+			out = append(out, leaf{path, s})
+		}
+	})
+	return out
+}
+
+// tries bounds how many valid moves of one setting are simulated in a probe.
+const tries = 2
+
+// moved tells whether a move of a setting changes what the probe finds, and how many valid ones were tried.
+func (p *probe) moved(l leaf, at string) (changed bool, valid int) {
+	value := l.Default
+	if list, err := p.loaded.Settings(); err == nil {
+		for _, s := range list {
+			if s.Path == at {
+				value = s.Value
+			}
+		}
+	}
+	for _, to := range neighbours(l.Setting, value) {
+		if valid == tries {
+			break
+		}
+		if _, got, err := p.run("", "", at+"="+to); err == nil {
+			if valid++; got != p.base {
+				return true, valid
+			}
+		}
+	}
+	return false, valid
+}
+
+// hits carries the move out and returns an error unless it changes something.
+func (a aim) hits() error {
+	p := &probe{scenario: a.scenario, sets: strings.Fields(a.with)}
+	if err := p.ready(); err != nil {
+		return err
+	}
+	old, text, isText := strings.Cut(a.move, " -> ")
+	var got string
+	var err error
+	if isText {
+		_, got, err = p.run(old, text)
+	} else {
+		_, got, err = p.run("", "", a.move)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", a.move, err)
+	}
+	if got == p.base {
+		return fmt.Errorf("%s changes nothing in %s: let it act, or list the setting as inert with its reason", a.move, a.scenario)
+	}
+	return nil
+}
+
+var aims = map[string]aim{}
