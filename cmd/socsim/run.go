@@ -89,6 +89,7 @@ func (f *runFlags) run(cmd *cobra.Command, names []string, seed, ties *uint64) e
 	for i := range jobs {
 		jobs[i].Ties = ties
 	}
+	f.notes(cmd, jobs)
 	docs, err := run.Run(cmd.Context(), jobs, f.jobs, f.progress(cmd))
 	own := map[*result.Document]bool{}
 	finished := docs[:0:0]
@@ -154,6 +155,18 @@ func (f *runFlags) prepare(names []string, seed *uint64) ([]run.Job, error) {
 		}
 	}
 	return jobs, errors.Join(errs...)
+}
+
+// notes says which settings have no effect, a line each.
+func (f *runFlags) notes(cmd *cobra.Command, jobs []run.Job) {
+	for i, j := range jobs {
+		if f.quiet || i > 0 && jobs[i-1].Scenario == j.Scenario {
+			continue
+		}
+		for _, u := range j.Scenario.Unread {
+			fmt.Fprintf(cmd.ErrOrStderr(), "note: %v\n", u)
+		}
+	}
 }
 
 // loadFrom is load, but the scenario - is read from in.

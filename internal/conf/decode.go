@@ -212,14 +212,16 @@ func (d *decoder) leaf(s slot, dst reflect.Value, own, low *node, path string) {
 	if n == nil {
 		n = low
 	}
+	below := d.below(s, dst, own, low, path)
 	if !d.parseLeaf(s, n, dst, path) || s.label {
 		return
 	}
 	note := n.note
-	if note == nil && own != nil && low != nil && low.note != nil {
-		below := reflect.New(s.typ).Elem()
-		scratch := &decoder{doc: &Document{nodes: map[string]*node{}}}
-		if scratch.parseLeaf(s, low, below, path) && reflect.DeepEqual(below.Interface(), dst.Interface()) {
+	if below.IsValid() {
+		switch same := reflect.DeepEqual(below.Interface(), dst.Interface()); {
+		case !same && !own.src.preset:
+			d.doc.changed = append(d.doc.changed, path)
+		case same && note == nil && low != nil:
 			note = low.note
 		}
 	}
@@ -229,6 +231,22 @@ func (d *decoder) leaf(s slot, dst reflect.Value, own, low *node, path string) {
 	case n.src.preset:
 		d.errorf(n, path, "%s: a preset's value needs a comment \"# source: ...\" or \"# estimated: ...\" on its line", path)
 	}
+}
+
+// below is what a setting that own sets would be without: a preset's value or the default that dst holds. It is not valid where own is nil.
+func (d *decoder) below(s slot, dst reflect.Value, own, low *node, path string) reflect.Value {
+	if own == nil {
+		return reflect.Value{}
+	}
+	v := reflect.New(s.typ).Elem()
+	v.Set(dst)
+	if low != nil {
+		scratch := &decoder{doc: &Document{nodes: map[string]*node{}}}
+		if !scratch.parseLeaf(s, low, v, path) {
+			return reflect.Value{} // the preset's mistake is reported where it is used
+		}
+	}
+	return v
 }
 
 // parseLeaf parses a scalar or a list of scalars into dst, reports what is

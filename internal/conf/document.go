@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,33 @@ type Document struct {
 	src        *source
 	nodes      map[string]*node // by dotted path
 	provenance []Provenance
+	changed    []string
+}
+
+// Change is a setting that a file or an override gives another value than it would have without: the default, or the value of the preset below.
+type Change struct {
+	Path   string
+	Origin string // file:line:column, or the override as it was given
+}
+
+// Changes lists what the file, those it includes and the overrides change, in the order in which they stand there. What only repeats the value below it is no change. A list of scalars is one setting.
+func (d *Document) Changes() []Change {
+	paths := slices.Clone(d.changed)
+	slices.SortFunc(paths, func(a, b string) int {
+		x, y := d.nodes[a], d.nodes[b]
+		return cmp.Or(cmp.Compare(x.src.rank, y.src.rank), cmp.Compare(x.line, y.line), cmp.Compare(x.col, y.col), cmp.Compare(a, b))
+	})
+	var out []Change
+	for _, path := range paths {
+		n := d.nodes[path]
+		origin := n.src.name
+		if n.src.rank < rankOverride {
+			line, col := n.place()
+			origin = fmt.Sprintf("%s:%d:%d", origin, line, col)
+		}
+		out = append(out, Change{path, origin})
+	}
+	return out
 }
 
 // Position returns the place in the file of the value at a dotted path, or of

@@ -173,6 +173,7 @@ type Document struct {
 	SimulatedPS  int64             `json:"simulated_ps"`
 	SoC          string            `json:"soc"`
 	Strategy     string            `json:"strategy"`
+	Unread       []string          `json:"unread,omitempty"` // settings that the scenario's author changed to no effect, sorted
 	Version      string            `json:"version"`
 	Violations   []Violation       `json:"violations"`
 }

@@ -45,7 +45,7 @@ func (c *collector) document(strategy string) *result.Document {
 	s := c.scenario
 	c.doc = &result.Document{
 		Schema: result.Schema, Version: result.Version, Scenario: s.Name, SoC: s.SoC.Preset, Strategy: strategy, Seed: s.Run.Seed,
-		SimulatedPS: int64(c.measured), ConfigSHA256: s.SHA256, Estimated: s.Estimated, Illustrative: s.Illustrative, Expect: []result.Expectation{},
+		SimulatedPS: int64(c.measured), ConfigSHA256: s.SHA256, Estimated: s.Estimated, Illustrative: s.Illustrative, Unread: s.UnreadPaths(), Expect: []result.Expectation{},
 	}
 	frames := c.frames()
 	c.core(frames)

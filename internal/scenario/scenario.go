@@ -56,6 +56,8 @@ type Loaded struct {
 	SHA256 string
 	// Estimated lists the settings in force whose values no source backs, sorted.
 	Estimated []string
+	// Unread lists the settings that the user changed and that have no effect, in the order of the text.
+	Unread []Unread
 	// Illustrative is the label of a chip that only stands for its kind; nil for others.
 	Illustrative *result.Illustrative
 	Expect       []Expectation
@@ -120,6 +122,7 @@ func Load(src conf.Source, overrides []conf.Override) (*Loaded, error) {
 			l.Estimated = append(l.Estimated, p.Path)
 		}
 	}
+	l.Unread = l.unread()
 	return l, nil
 }
 
