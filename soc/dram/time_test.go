@@ -83,7 +83,8 @@ func TestTheCausesOfTheBusTimeAddUpToItWhereverItIsCut(t *testing.T) {
 		cfg.Scheduler = rapid.SampledFrom([]Scheduler{InOrder, FirstReady}).Draw(rt, "scheduler")
 		if cfg.Scheduler == FirstReady {
 			cfg.Queue = 16
-		} else if rapid.Bool().Draw(rt, "channels") {
+		}
+		if rapid.Bool().Draw(rt, "channels") {
 			cfg.Channels, cfg.Interleave = 2, 256
 		}
 		if rapid.Bool().Draw(rt, "refresh often") {
