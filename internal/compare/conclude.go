@@ -230,6 +230,7 @@ var words = map[string]string{
 	"wake_up":                "leaving power-down",
 	"row":                    "opening and closing rows",
 	"turnaround":             "turnarounds",
+	"clock_change":           "changes of the clock",
 	".read":                  "'s reads",
 	".write":                 "'s writes",
 	".walk":                  "'s table walks",

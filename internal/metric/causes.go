@@ -26,6 +26,7 @@ var causeMetrics = []Info{
 	{"dram.time.refresh", "ns", "Time by which refreshes delayed data.", Lower, Run},
 	{"dram.time.wake_up", "ns", "Time by which leaving power-down delayed data.", Lower, Run},
 	{"dram.time.row", "ns", "Time by which closing and opening rows delayed data.", Lower, Run},
+	{"dram.time.clock_change", "ns", "Time for which the memory stood in self-refresh while its clock changed.", Lower, Run},
 	{"dram.time.turnaround", "ns", "Time by which turnarounds between reads and writes delayed data.", Lower, Run},
 	{"dram.time.MASTER.read", "ns", "Time in which a device's reads moved data.", Neither, Run},
 	{"dram.time.MASTER.write", "ns", "Time in which a device's writes moved data.", Neither, Run},

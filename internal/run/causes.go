@@ -6,6 +6,7 @@ import (
 	"socsim/sim/bus"
 	"socsim/soc/cpu"
 	"socsim/soc/dram"
+	"socsim/soc/l3"
 )
 
 // causes reports where the core's and the memory bus's time went. The parts are exact, in ns with three decimals, and add up to the time measured: the bus's once for each channel. A cause that took
@@ -52,21 +53,30 @@ func (c *collector) busCauses() {
 	if b.Buses == 0 {
 		return
 	}
-	clock := c.sys.DRAM.Clock()
-	clocks, told := int64(0), sim.Time(0)
-	part := func(name string, n int64) {
-		clocks += n
-		t := clock.Cycles(clocks)
-		c.cause("dram.time."+name, t-told, false)
-		told = t
+	idle := c.measured * sim.Time(b.Buses)
+	part := func(name string, t sim.Time) {
+		idle -= t
+		c.cause("dram.time."+name, t, false)
+	}
+	passed := make([]int64, len(b.Spans))
+	add := func(name string, clocks func(*l3.BusSpan) int64) {
+		t := sim.Time(0)
+		for i := range b.Spans {
+			s := &b.Spans[i]
+			from := s.Clock.Cycles(passed[i])
+			passed[i] += clocks(s)
+			t += s.Clock.Cycles(passed[i]) - from
+		}
+		part(name, t)
 	}
 	for _, o := range overheads {
-		part(o.name, b.BusTime[o.cause])
+		add(o.name, func(s *l3.BusSpan) int64 { return s.BusTime[o.cause] })
 	}
 	for i, master := range c.sys.Masters() {
 		for _, u := range uses {
-			part(master+"."+u.name, b.Data(bus.Master(i), u.kind, u.use))
+			add(master+"."+u.name, func(s *l3.BusSpan) int64 { return s.Data(bus.Master(i), u.kind, u.use) })
 		}
 	}
-	c.cause("dram.time.idle", c.measured*sim.Time(b.Buses)-told, true)
+	part("clock_change", b.Still*sim.Time(b.Buses))
+	c.cause("dram.time.idle", idle, true)
 }

@@ -141,13 +141,13 @@ func New(cfg Config, base bus.Phys, size int64) (*Controller, error) {
 		return nil, err
 	}
 	c := newChannel(cfg, base, size, 0)
-	c.cfg, c.origin, c.size = cfg, base, size
 	if cfg.channels() > 1 && cfg.Scheduler.Banked() {
-		c.other = true
+		c = &Controller{clock: c.clock, lookAhead: c.lookAhead, layout: c.layout, other: true}
 		for i := range cfg.channels() {
 			c.channels = append(c.channels, newChannel(cfg, base, size, i))
 		}
 	}
+	c.cfg, c.origin, c.size = cfg, base, size
 	return c, nil
 }
 
@@ -203,7 +203,7 @@ func (c *Controller) LookAhead() int { return c.lookAhead }
 func (c *Controller) Stats() Stats {
 	s := c.stats
 	for _, ch := range c.channels {
-		s.add(ch.stats)
+		s.add(ch.Stats())
 	}
 	return s
 }
@@ -213,7 +213,7 @@ func (c *Controller) ResetStats() {
 	c.stats = Stats{}
 	c.past, c.before = Times{}, Stats{}
 	for _, ch := range c.channels {
-		ch.stats = Stats{}
+		ch.ResetStats()
 	}
 }
 
@@ -221,7 +221,7 @@ func (c *Controller) ResetStats() {
 func (c *Controller) Observe(f Observer) {
 	c.observe = f
 	for _, ch := range c.channels {
-		ch.observe = f
+		ch.Observe(f)
 	}
 }
 

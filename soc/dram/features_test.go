@@ -134,6 +134,39 @@ func TestChannelsMultiplyTheBandwidth(t *testing.T) {
 	}
 }
 
+func TestEachChannelOfPostedWritesIsAControllerOfItsOwn(t *testing.T) {
+	cfg := lpddr166()
+	cfg.Scheduler, cfg.Queue = FirstReady, 16
+	var alone [2]*Controller
+	for i := range alone {
+		alone[i] = newController(t, cfg)
+	}
+	cfg.Channels, cfg.Interleave = 2, 256
+	both := newController(t, cfg)
+	rng := rand.New(rand.NewPCG(3, 4))
+	at := int64(0)
+	ends := make([]int64, both.LookAhead())
+	for i := range 5000 {
+		at = max(at+rng.Int64N(12), ends[i%len(ends)])
+		ch, local, write := rng.IntN(2), rng.IntN(1<<12)*64, rng.IntN(2) == 0
+		pa := testBase + bus.Phys(local&^255*2+ch*256+local&255)
+		start, end := both.Serve(at, pa, 64, write)
+		s, e := alone[ch].Serve(at, testBase+bus.Phys(local), 64, write)
+		if start != s || end != e || both.Behind() != alone[ch].Behind() {
+			t.Fatalf("request %d at %d: from %d to %d, by a controller of the channel alone from %d to %d", i, at, start, end, s, e)
+		}
+		ends[i%len(ends)] = end
+	}
+	want := alone[0].Stats()
+	want.add(alone[1].Stats())
+	if got := both.Stats(); got != want || got.PostedWrites == 0 || both.Resting() != alone[0].Resting()+alone[1].Resting() {
+		t.Errorf("counted %+v, want %+v", got, want)
+	}
+	if both.ResetStats(); both.Stats() != (Stats{}) {
+		t.Errorf("after a reset %+v", both.Stats())
+	}
+}
+
 func TestInterleaveDecidesWhereTheNextChannelBegins(t *testing.T) {
 	cfg := lpddr166()
 	cfg.Channels, cfg.Interleave = 2, 256

@@ -116,20 +116,28 @@ func (c *Controller) ResetBusTime(at int64) {
 	b.end = max(b.end, at)
 }
 
-// BusTime adds the clocks of the data bus since the last reset and before a clock to t, those of all channels, and returns how many buses there are: none for a yardstick.
-func (c *Controller) BusTime(at int64, t *BusTime) int {
-	if c.posts != nil {
-		return c.posts.banks.BusTime(at, t)
+// Buses returns how many data buses there are: one a channel, none for a yardstick.
+func (c *Controller) Buses() int {
+	switch {
+	case c.yard.kind != "":
+		return 0
+	case c.channels != nil && c.posts == nil:
+		return len(c.channels)
 	}
-	if c.channels != nil {
-		n := 0
-		for _, ch := range c.channels {
-			n += ch.BusTime(at, t)
-		}
-		return n
+	return 1
+}
+
+// BusTime adds the clocks of the data bus since the last reset and before a clock to t, those of all channels.
+func (c *Controller) BusTime(at int64, t *BusTime) {
+	if c.posts != nil {
+		c.posts.banks.BusTime(at, t)
+		return
+	}
+	for _, ch := range c.channels {
+		ch.BusTime(at, t)
 	}
 	if c.other {
-		return 0
+		return
 	}
 	b := &c.bus
 	for i, clocks := range b.spent {
@@ -137,5 +145,4 @@ func (c *Controller) BusTime(at int64, t *BusTime) int {
 	}
 	t[BusIdle] += max(0, at-b.end)
 	b.cut(t, b.end-at)
-	return 1
 }

@@ -39,6 +39,11 @@ func newClocked(t *testing.T) *clocked {
 	t.Helper()
 	d := lpddr166()
 	d.TREFI = 0
+	return newClockedOf(t, d)
+}
+
+func newClockedOf(t *testing.T, d dram.Config) *clocked {
+	t.Helper()
 	r := &clocked{eng: sim.New(), src: &reader{}}
 	mem, err := memory.New(memory.Config{Base: testBase, Size: testSize, LineBytes: 64})
 	if err != nil {

@@ -177,6 +177,9 @@ type Fabric struct {
 	latency  sim.Time // request hop
 	response sim.Time
 	short    [64]sim.Time // durations of small counts of the DRAM's clocks
+
+	spans   []BusSpan // of the memory's bus, at the clocks it had before the last change
+	changed change    // the last of the memory's clock
 }
 
 // New returns a fabric in front of the controller. It becomes the engine's background.
@@ -258,29 +261,10 @@ func (f *Fabric) ResetStats() {
 	f.Settle()
 	f.stats = [bus.MaxMasters]MasterStats{}
 	f.dram.ResetStats()
-	f.dram.ResetBusTime(f.clock.Floor(f.eng.Now() + 1))
+	f.resetBusTime()
 	if f.cache != nil {
 		f.cache.lines.ResetCounters()
 	}
-}
-
-// BusTime is where the time of the memory's data bus went, in clocks.
-type BusTime struct {
-	// Buses is how many there are: one a channel, none where a yardstick stands for the memory.
-	Buses int
-	dram.BusTime
-}
-
-// Data returns the clocks in which data of a master moved, of a kind and for a use.
-func (b *BusTime) Data(m bus.Master, k bus.Kind, u bus.Use) int64 {
-	return b.BusTime[dram.FirstTag+bus.Purpose(m, k, u)]
-}
-
-// BusTime returns where the time of the memory's data bus went since the last reset and before at, up to which the engine has run.
-func (f *Fabric) BusTime(at sim.Time) *BusTime {
-	b := &BusTime{}
-	b.Buses = f.dram.BusTime(f.clock.Floor(at), &b.BusTime)
-	return b
 }
 
 // Settle brings the DRAM's counters of refreshes and power-down up to the engine's time.
