@@ -18,12 +18,14 @@ func newExplain() *cobra.Command {
 what it holds; the names of items may be left out), a metric, a flush strategy,
 or a preset or a setting of it. It prints meaning, type, unit, default and, of a
 setting of a chip, what the presets say; with --soc that chip's value and where
-it comes from. A word with several meanings gets them all.`,
+it comes from. A word with several meanings gets them all. Explain access is
+another matter: what one access to memory costs, term by term.`,
 		Example: `  socsim explain stages.every
   socsim explain soc.l2.replacement --soc omap3430
   socsim explain omap3430.l2.ways
   socsim explain maintenance.collateral_misses
-  socsim explain nvmap`,
+  socsim explain nvmap
+  socsim explain access --va 0x40001040`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usage(errors.New("explain needs one setting, metric, strategy or preset, such as stages.every, frames.dropped, nvmap or omap3430"))

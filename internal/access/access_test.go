@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"socsim/cachemodel"
 	"socsim/internal/calibrate"
 	"socsim/internal/conf"
@@ -19,16 +21,20 @@ import (
 
 func chip(t testing.TB, name string, sets ...string) *calibrate.Chip {
 	t.Helper()
+	c, err := load(name, sets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func load(name string, sets []string) (*calibrate.Chip, error) {
 	var overrides []conf.Override
 	for _, s := range sets {
 		path, value, _ := strings.Cut(s, "=")
 		overrides = append(overrides, conf.Override{Path: path, Value: value})
 	}
-	c, err := calibrate.Load(name, overrides, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return calibrate.Load(name, overrides, 1)
 }
 
 func explained(t testing.TB, c *calibrate.Chip, q Query) *Report {
@@ -182,6 +188,50 @@ func TestTheTermsOfEveryAccessAddUpOnEveryChip(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestTheTermsAddUpUnderAnySettings(t *testing.T) {
+	choices := []string{
+		"dram=lpddr-333-x32", "dram=lpddr2-omap4", "dram=ddr4-server", "dram=mddr-omap1", "dram=fixed", "dram.page=closed", "dram.hash=true", "dram.map=rocoba", "dram.map=baroco", "dram.trefi=0s",
+		"dram.power_down=300ns", "dram.burst=8", "dram.width=2B", "dram.channels=2", "dram.cl=5", "cpu.clock=333MHz", "cpu.bus_burst=32B", "cpu.bus_burst=16B", "cpu.bus_width=1B", "cpu.bus_limit=50MB",
+		"cpu.critical_word_first=false", "cpu.linefills=4", "cpu.nc_outstanding=4", "cpu.write_merge=16B", "cpu.write_outstanding=1", "cpu.eviction_buffers=1", "cpu.streaming_stores=false", "cpu.memory_latency=33ns",
+		"cpu.l2_cycles=0", "cpu.miss_cycles=0", "cpu.access_cycles=3", "cpu.tlb_entries=1", "cpu.speculation=200cycles", "l1d.write=through", "l1d.allocate=read-write", "l2.allocate=read-write", "l2.size=0B",
+		"l2.inclusion=exclusive", "l2.inclusion=inclusive", "l1d.index=vivt", "l1d.aliases=kept", "l1d.ways=1", "l2.outer=true", "llc.size=1MiB", "system_cache.size=1MiB", "l3.clock=211MHz", "l3.request_cycles=0",
+		"isp.bus_burst=16B", "isp.bus_limit=20MB", "isp.mmu.format=smmu", "isp.mmu.hit_cycles=0", "isp.bus_width=1B", "gpu.bus_width=1B", "memory.page_colours=4",
+	}
+	queries := coreQueries()
+	for _, device := range Devices() {
+		for _, write := range []bool{false, true} {
+			queries = append(queries, Query{VA: addresses[device], Device: device, Write: write})
+		}
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		sets := []string{"soc.memory.size=64MiB", "soc.memory.reserved=16MiB"}
+		for range rapid.IntRange(1, 5).Draw(rt, "settings") {
+			sets = append(sets, "soc."+rapid.SampledFrom(choices).Draw(rt, "set"))
+		}
+		slices.Sort(sets) // a memory before its settings
+		sets = slices.Compact(sets)
+		c, err := load("omap3430", sets)
+		if err != nil {
+			return // what does not go together
+		}
+		q := rapid.SampledFrom(queries).Draw(rt, "query")
+		if q.complete(c) != nil {
+			return
+		}
+		r, err := Explain(context.Background(), c, q)
+		if err != nil && !strings.HasPrefix(err.Error(), "--") {
+			rt.Fatalf("%v, %+v: %v", sets, q, err)
+		}
+		if err != nil {
+			return // the state cannot be reached
+		}
+		check(t, c, q, r.Terms, r.Total)
+		if t.Failed() {
+			rt.Fatalf("%v", sets)
+		}
+	})
 }
 
 // addresses are some that each device can put out: physical ones of those without an MMU.

@@ -203,8 +203,8 @@ func (r *rig) deviceTerms(rec record, took sim.Time) ([]Term, error) {
 			level++
 			b.part = fmt.Sprintf("walk, level %d", level)
 		}
-		if x.issued < from {
-			return nil, fmt.Errorf("explaining the %s: issued %v before what went before it had ended", b.part, from-x.issued)
+		if x.asked != from {
+			return nil, fmt.Errorf("explaining the %s: it was asked for at %v, but what goes before it ends at %v", b.part, x.asked, from)
 		}
 		if err := b.transfer(x, from); err != nil {
 			return nil, err

@@ -28,6 +28,7 @@ type transfer struct {
 	master                 bus.Master
 	kind                   bus.Kind
 	addr                   bus.Phys
+	asked                  sim.Time // when the transfer was; the others are the last burst's
 	issued, arrived, grant sim.Time
 	hop, back              sim.Time
 	done                   sim.Time
@@ -92,7 +93,7 @@ func (s *tap) Granted(p *bus.Port, done sim.Time) {
 	}
 	if r.recording {
 		r.transfers = append(r.transfers, transfer{
-			master: p.Master, kind: p.Kind, addr: p.Addr, issued: p.Issued(), arrived: p.Grant - p.Waited, grant: p.Grant, hop: p.Hop, back: p.Return, done: done,
+			master: p.Master, kind: p.Kind, addr: p.Addr, asked: p.Asked(), issued: p.Issued(), arrived: p.Grant - p.Waited, grant: p.Grant, hop: p.Hop, back: p.Return, done: done,
 			hit: r.chip.Config.SystemCache.Size > 0 && (p.Kind.IsWrite() || r.misses == misses), commands: r.commands,
 		})
 	}

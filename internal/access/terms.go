@@ -91,8 +91,7 @@ func (b *builder) waits(c cpu.Charge, d sim.Time) bool {
 	case cpu.CauseUncached, cpu.CausePosted:
 		return true
 	case cpu.CauseContention:
-		past := b.part == "load" && b.r.q.Attr != cpu.Cached && b.r.q.Attr != cpu.WriteThrough
-		return past || !b.asks(c.From)
+		return !b.asks(c.From)
 	case cpu.CauseRefill, cpu.CauseCollateral:
 		return d > 0 && !b.asks(c.From)
 	}
@@ -102,7 +101,7 @@ func (b *builder) waits(c cpu.Charge, d sim.Time) bool {
 // asks tells whether the next line fill is still to be asked for at a time, or there is none.
 func (b *builder) asks(at sim.Time) bool {
 	i := slices.IndexFunc(b.transfers, func(x transfer) bool { return x.kind == bus.Fill || x.kind == bus.WriteBack })
-	return i < 0 || b.transfers[i].issued > at
+	return i < 0 || b.transfers[i].asked > at
 }
 
 // issue accounts for the issue of the loads or stores.
@@ -221,10 +220,10 @@ func (b *builder) wait(from, to sim.Time, writes bool) error {
 		if !ok {
 			return fmt.Errorf("explaining the %s: a wait of %v for nothing that was seen", b.part, to-from)
 		}
-		if err := b.transfer(x, min(from, x.issued)); err != nil {
+		if err := b.transfer(x, min(from, x.asked)); err != nil {
 			return err
 		}
-		b.add(Term{Name: began, Formula: "simulated", Time: min(0, x.issued-from)})
+		b.add(Term{Name: began, Formula: "simulated", Time: min(0, x.asked-from)})
 		if x.done > to {
 			b.early(to - x.done)
 		}
@@ -243,7 +242,7 @@ func (b *builder) next(from, to sim.Time, writes bool) (x transfer, ok bool) {
 		switch {
 		case y.kind.IsWrite() != writes || y.done <= from || b.r.sys.MasterName(y.master) != "cpu":
 			rest = append(rest, y)
-		case !ok || writes && y.issued < x.done && y.done <= to:
+		case !ok || writes && y.asked < x.done && y.done <= to:
 			x, ok = y, true
 		default:
 			rest = append(rest, y)
@@ -274,7 +273,7 @@ func (b *builder) transfer(x transfer, asked sim.Time) error {
 	if x.hop != there+half || x.back != back+b.latency-half {
 		return fmt.Errorf("explaining the %s: hops of %v and %v, but the settings make them %v and %v", b.part, x.hop, x.back, there+half, back+b.latency-half)
 	}
-	b.waited("wait at the port: transfers in flight, bandwidth limit", "", x.issued-asked)
+	b.waited("wait at the port: bursts before, bandwidth limit", "", x.issued-asked)
 	b.add(Term{Name: "request, to the interconnect", Setting: b.master + ".memory_latency", Formula: fmt.Sprintf("half of %v", b.latency), Time: half})
 	if err := b.fixed("request, over the interconnect", "soc.l3.request_cycles", int64(l3.RequestCycles), l3.Clock, there); err != nil {
 		return err
@@ -373,7 +372,7 @@ func (b *builder) banks(x transfer, at sim.Time, clk int64) (end sim.Time, err e
 
 // stages lists what an access does in the banks.
 func (b *builder) stages(x transfer, clk int64) []stage {
-	cfg, clock, c := b.cfg.DRAM, b.r.sys.DRAM.Clock(), b.own(x)
+	cfg, clock, c := b.cfg.DRAM, b.r.sys.DRAM.Clock(), b.own(x, clk)
 	if c.data == 0 {
 		// Not a command: the write is posted, or the data still lies in the buffer of posted writes.
 		return []stage{{"acknowledged by the controller, which posts writes", "scheduler", 1, clk + 1}}
@@ -405,21 +404,26 @@ type commands struct {
 	data                        int64 // column commands
 }
 
-// own finds the commands of a transfer's last burst.
-func (b *builder) own(x transfer) commands {
+// own finds the commands of a transfer's last burst, which the memory was asked for at a clock.
+func (b *builder) own(x transfer, clk int64) commands {
 	c := commands{-1, -1, -1, 0}
 	at := b.r.sys.DRAM.Locate(x.addr)
 	for _, k := range x.commands {
-		if k.Channel != at.Channel || k.Bank != at.Bank || k.Row != at.Row {
+		if k.Clk < clk || k.Channel != at.Channel || k.Bank != at.Bank || k.Row != at.Row {
 			continue
 		}
+		first := k.Col == at.Column // a row is opened for its first column
 		switch k.Kind {
 		case dram.Precharge:
-			c.precharge = k.Clk
+			if first {
+				c.precharge = k.Clk
+			}
 		case dram.Activate:
-			c.activate = k.Clk
+			if first {
+				c.activate = k.Clk
+			}
 		case dram.Read, dram.ReadPrecharge, dram.Write, dram.WritePrecharge:
-			if k.Col == at.Column {
+			if first {
 				c.column, c.data = k.Clk, 0
 			}
 			c.data++

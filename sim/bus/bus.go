@@ -137,6 +137,7 @@ type Port struct {
 	// Rate limits the port to so many bytes a second, 0 for no limit; Credit is the bytes that an idle port may save up and then issue at once.
 	Rate, Credit int64
 
+	asked  sim.Time // when the transfer was issued
 	issue  sim.Time // when the device asked for the head, before Hop
 	data   sim.Time // until when the port's data wires are busy
 	full   sim.Time // that a burst of Max bytes takes to cross
@@ -192,7 +193,7 @@ func (p *Port) Issue(at sim.Time, addr Phys, n int, k Kind) {
 		panic("bus: empty transfer")
 	}
 	p.Addr, p.Left, p.Kind = addr, n, k
-	p.whole, p.before = n, pace{p.data, p.credit}
+	p.asked, p.whole, p.before = at, n, pace{p.data, p.credit}
 	p.arm(at)
 }
 
@@ -272,6 +273,9 @@ func (p *Port) Burst() int {
 	}
 	return n
 }
+
+// Asked returns the time at which the transfer was issued, whatever held its bursts back since.
+func (p *Port) Asked() sim.Time { return p.asked }
 
 // Issued returns when the initiator asked for the head burst.
 func (p *Port) Issued() sim.Time { return p.issue }
