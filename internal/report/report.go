@@ -82,7 +82,7 @@ func ratio(name string) func(*result.Document) string {
 }
 
 func duration(name string) func(*result.Document) string {
-	return metric(name, func(m result.Metric) string { return Duration(m.Value.Int) })
+	return metric(name, func(m result.Metric) string { return nanoseconds(m.Value) })
 }
 
 func size(name string) func(*result.Document) string {
@@ -100,6 +100,18 @@ func Group(n int64) string {
 		s = s[:i] + " " + s[i:]
 	}
 	return sign + s
+}
+
+// nanoseconds prints a number of nanoseconds, of which decimals are shown below a microsecond.
+func nanoseconds(n result.Number) string {
+	unit := int64(1)
+	for range n.Digits {
+		unit *= 10
+	}
+	if n.Int != 0 && n.Int > -1000*unit && n.Int < 1000*unit {
+		return n.String() + " ns"
+	}
+	return Duration(n.Int / unit)
 }
 
 // Duration prints nanoseconds in a readable unit with three significant digits or more.
@@ -219,7 +231,7 @@ func details(w io.Writer, d *result.Document, o Options) error {
 		if e.Value != nil {
 			value = "is " + e.Value.String()
 			if m := d.Metrics[strings.Fields(e.Expr)[0]]; m.Unit == "ns" {
-				value = "is " + Duration(e.Value.Int)
+				value = "is " + nanoseconds(*e.Value)
 			}
 		}
 		fmt.Fprintf(&b, "  %s %s: expect %s (%s)\n", verdict, d.Strategy, e.Expr, value)

@@ -124,3 +124,20 @@ func TestWhatSoftwareDidIsNotPrintedAsHardwareThatWasLate(t *testing.T) {
 		t.Errorf("got\n%swant\n%s", b.String(), want)
 	}
 }
+
+func TestAFailedExpectationOfATimeWithDecimalsIsPrintedInItsUnit(t *testing.T) {
+	for want, n := range map[string]result.Number{
+		"(is 243.7 ns)": {Int: 2437, Digits: 1}, "(is 2.4 us)": {Int: 24_370, Digits: 1}, "(is 24.37 ms)": {Int: 24_371_234_567, Digits: 3}, "(is 243 ns)": {Int: 243}, "(is 0)": {Int: 0, Digits: 1},
+		"(is -1.5 us)": {Int: -15_000, Digits: 1},
+	} {
+		d := &result.Document{Strategy: "range", Metrics: map[string]result.Metric{"dram.latency.cpu.mean": {Value: n, Unit: "ns"}}}
+		d.Expect = []result.Expectation{{Expr: "dram.latency.cpu.mean < 100ns", Value: &n}}
+		var b strings.Builder
+		if err := details(&b, d, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%+v: %q, want %q", n, b.String(), want)
+		}
+	}
+}
