@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"socsim/cachemodel"
-	"socsim/iommu"
 	"socsim/soc/dram"
 	"socsim/soc/graph"
 	"socsim/soc/l3"
@@ -168,7 +167,7 @@ func (l *Loaded) allocates() bool {
 var (
 	ofACache       = []string{"ways", "line", "replacement", "write", "allocate", "sub_block", "inclusion", "outer"}
 	ofACommandBank = []string{"page", "banks", "row", "map", "hash", "cl", "cwl", "trcd", "trp", "tras", "trc", "trrd", "tfaw", "trtp", "twr", "twtr", "trtw", "trfc", "trefi"}
-	ofTheDriver    = []string{"fifo", "channel_fifo", "write_mode", "packing", "prepare_cycles", "complete_cycles"}
+	ofTheDriver    = []string{"channels", "arbitration_rate", "fifo", "channel_fifo", "write_mode", "packing", "prepare_cycles", "complete_cycles"}
 	initiators     = []string{"cpu", "isp", "gpu", "display", "sdma"}
 )
 
@@ -184,8 +183,6 @@ var unreadRules = append([]unreadRule{
 	chip("no stage on the isp reads raw frames from memory", func(l *Loaded) bool { return !l.fromMemory(true) }, "soc.isp.m2m_rate"),
 	chip("no stage on the isp reads images from memory", func(l *Loaded) bool { return !l.fromMemory(false) }, "soc.isp.m2m_resizer_rate"),
 	chip("no stage on the isp has statistics", func(l *Loaded) bool { return !l.any(func(s *graph.Stage) bool { return s.Statistics != nil }) }, "soc.isp.small_port_bytes"),
-	chip("soc.isp.mmu.format is not smmu", func(l *Loaded) bool { return l.SoC.ISP.MMU.Format != iommu.SMMU }, "soc.isp.mmu.walk_cache"),
-	chip("soc.gpu.mmu.format is not smmu", func(l *Loaded) bool { return l.SoC.GPU.MMU.Format != iommu.SMMU }, "soc.gpu.mmu.walk_cache"),
 
 	chip("soc.l2.size is 0B", func(l *Loaded) bool { return l.SoC.L2.Size == 0 }, under("soc.l2", ofACache...)...),
 	chip("soc.llc.size is 0B", func(l *Loaded) bool { return l.SoC.LLC.Size == 0 }, append(under("soc.llc", ofACache...), "soc.cpu.llc_cycles")...),
@@ -199,6 +196,8 @@ var unreadRules = append([]unreadRule{
 	chip("soc.dram.scheduler knows no banks and commands", func(l *Loaded) bool { return !l.SoC.DRAM.Scheduler.Banked() }, under("soc.dram", ofACommandBank...)...),
 	chip("soc.dram.channels is 1", func(l *Loaded) bool { return l.SoC.DRAM.Channels == 1 }, "soc.dram.interleave"),
 	chip("soc.dram.power_down is 0s", func(l *Loaded) bool { return l.SoC.DRAM.PowerDown == 0 }, "soc.dram.txp", "soc.dram.tcke"),
+
+	chip("no two initiators run of which one is of class 1 and one of class 2", func(l *Loaded) bool { return l.ofClass(1) == 0 || l.ofClass(2) == 0 }, "soc.l3.class1_weight", "soc.l3.class2_weight"),
 
 	chip("no camera captures frames", func(l *Loaded) bool { return !l.any(func(s *graph.Stage) bool { return s.Sensor != nil }) }, "run.frames"),
 
@@ -215,9 +214,41 @@ func initiatorRules() []unreadRule {
 	for _, name := range initiators {
 		out = append(out,
 			chip("soc."+name+".bus_limit is 0B", func(l *Loaded) bool { return l.initiator(name).Limit == 0 }, "soc."+name+".bus_limit_burst"),
+			chip("no other initiator of its class runs", func(l *Loaded) bool { return l.ports(name) == 1 && l.ofClass(l.initiator(name).Class) == 1 }, under("soc."+name, "bus_group", "bus_high_priority", "bus_services")...),
 			chip("soc."+name+".bus_width is 0B", func(l *Loaded) bool { return l.initiator(name).Width == 0 }, "soc."+name+".bus_clock"))
 	}
 	return out
+}
+
+// ports returns how many ports of the interconnect have an initiator's settings: one for the core, one for each stage with a device of its own, and one for each device of a script, which has the system DMA's.
+func (l *Loaded) ports(name string) int {
+	if name == "cpu" {
+		return 1
+	}
+	n := 0
+	for _, s := range l.Stages {
+		if s.Shares == "" && (string(s.Device) == name || s.Device == graph.DMA && name == "sdma") {
+			n++
+		}
+	}
+	devices := map[string]bool{}
+	for _, x := range l.Script {
+		if x.Device != "" && name == "sdma" {
+			devices[x.Device] = true
+		}
+	}
+	return n + len(devices)
+}
+
+// ofClass returns how many ports are of a class.
+func (l *Loaded) ofClass(class int) int {
+	n := 0
+	for _, name := range initiators {
+		if l.initiator(name).Class == class {
+			n += l.ports(name)
+		}
+	}
+	return n
 }
 
 func (l *Loaded) initiator(name string) *l3.Initiator {
