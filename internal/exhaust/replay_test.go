@@ -8,7 +8,7 @@ import (
 )
 
 func TestTheTimedModelReplaysEveryFailure(t *testing.T) {
-	all := worlds(t)
+	all := presetWorlds(t)
 	failed := 0
 	for _, w := range all {
 		for _, name := range []string{"none", "range", "skip-sync", "ion-fault-tracking", "omap3isp-legacy"} {

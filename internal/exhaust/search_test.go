@@ -168,6 +168,29 @@ func TestStatesThatDifferInTheNamesOfVersionsAreOne(t *testing.T) {
 	}
 }
 
+func TestTheCPUOnlyReadsWhatIsMappedFromDevice(t *testing.T) {
+	for dir, want := range map[dmaapi.Direction]int{dmaapi.ToDevice: Lines, dmaapi.FromDevice: 0, dmaapi.Bidirectional: Lines} {
+		p, err := of(t, "armv7").start(context.Background(), named(t, "range"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.play(Step{do: doMap, dir: dir, part: bothLines})
+		p.play(Step{do: doSyncForCPU, dir: dir, part: bothLines})
+		reads, writes := 0, 0
+		for _, s := range p.legal(nil) {
+			switch s.do {
+			case doCPURead:
+				reads++
+			case doCPUWrite:
+				writes++
+			}
+		}
+		if reads != Lines || writes != want {
+			t.Errorf("%v: the CPU reads %d lines and writes %d, want %d and %d", dir, reads, writes, Lines, want)
+		}
+	}
+}
+
 // documented are the worlds of the table in docs/exhaustive.md.
 func documented(t testing.TB) (names []string, list []*World) {
 	add := func(name string, w *World, change func(w *World)) {

@@ -33,6 +33,9 @@ func TestAnEvictionFromTheInnerCachesLeavesTheLineInTheOuterOne(t *testing.T) {
 	r.run(func(th *Thread) {
 		dirtied(th, m, 0, line)
 		runs, pa := m.Region.RunsOf(0, line), m.Region.Addr(0)
+		if th.Evict(runs, true); r.mem.InMemory(pa) == r.mem.Newest(pa) {
+			t.Error("the outer cache's eviction took the inner caches' copy")
+		}
 		th.Evict(runs, false)
 		if level, dirty, _ := r.caches.Probe(m.at(0)); level != 1 || !dirty || r.mem.InMemory(pa) == r.mem.Newest(pa) {
 			t.Errorf("evicted from the inner caches: in level %d, dirty: %v", level, dirty)

@@ -85,16 +85,29 @@ func TestPoliciesOfEqualHistoryAnswerAlike(t *testing.T) {
 }
 
 func TestHistoriesThatMatterDiffer(t *testing.T) {
-	q := dmaapi.Question{Event: dmaapi.MapDevice, Buffer: "a", Device: "x", Bytes: 4096, Length: 4096, Default: dmaapi.Clean}
-	for _, name := range []string{"skip-sync", "ion-fault-tracking"} {
-		info, err := ByName(name)
+	mapFor := func(device string, op dmaapi.Operation) dmaapi.Question {
+		return dmaapi.Question{Event: dmaapi.MapDevice, Buffer: "a", Device: device, Bytes: 4096, Length: 4096, Default: op}
+	}
+	back := dmaapi.Question{Event: dmaapi.UnmapDevice, Buffer: "a", Device: "x", Bytes: 4096, Length: 4096, Default: dmaapi.Invalidate}
+	fault := dmaapi.Question{Event: dmaapi.CPUFault, Buffer: "a", Bytes: 4096, Length: 4096}
+	for _, c := range []struct {
+		strategy, what string
+		one, other     []dmaapi.Question
+	}{
+		{"skip-sync", "which device has the buffer", []dmaapi.Question{mapFor("x", dmaapi.Clean)}, []dmaapi.Question{mapFor("y", dmaapi.Clean)}},
+		{"skip-sync", "what was done for the CPU", []dmaapi.Question{mapFor("x", dmaapi.Clean)}, []dmaapi.Question{mapFor("x", dmaapi.Clean), back}},
+		{"ion-fault-tracking", "that a device has had it", []dmaapi.Question{mapFor("x", dmaapi.Clean)}, []dmaapi.Question{mapFor("x", dmaapi.Nothing)}},
+		{"ion-fault-tracking", "which pages are dirty", []dmaapi.Question{mapFor("x", dmaapi.Clean)}, []dmaapi.Question{mapFor("x", dmaapi.Clean), fault}},
+	} {
+		info, err := ByName(c.strategy)
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := info.New()
-		before := string(dmaapi.History(p, nil))
-		if p.Decide(&q); string(dmaapi.History(p, nil)) == before {
-			t.Errorf("%s: that a device has the buffer is not in its history", name)
+		one, other := info.New(), info.New()
+		answers(one, c.one)
+		answers(other, c.other)
+		if string(dmaapi.History(one, nil)) == string(dmaapi.History(other, nil)) {
+			t.Errorf("%s: %s is not in its history", c.strategy, c.what)
 		}
 	}
 }
