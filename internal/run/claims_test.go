@@ -70,7 +70,7 @@ var claims = map[string][]string{
 		"range[params.region=432x328+216+164]:overhead.time_per_frame > whole[params.region=432x328+216+164]:overhead.time_per_frame",
 	},
 	"small-buffers": {
-		"whole:maintenance.time > 5 x range:maintenance.time", "whole:overhead.time_per_frame > 5 x range:overhead.time_per_frame", "whole:task.ui.slowdown > 1.02 x range:task.ui.slowdown",
+		"whole:maintenance.time > 5 x range:maintenance.time", "whole:overhead.time_per_frame > 800000", "range:overhead.time_per_frame < 0", "whole:task.ui.slowdown > 1.02 x range:task.ui.slowdown",
 		"threshold:maintenance.time == range:maintenance.time", "whole:maintenance.lines.visited > 5 x range:maintenance.lines.visited", "none:coherency.stale_cpu_reads > 1000",
 	},
 	"threshold-crossover": {
