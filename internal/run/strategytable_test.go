@@ -18,6 +18,24 @@ var (
 	docLength = []string{"run.warmup=200ms", "run.duration=120ms"}
 )
 
+// notInTheTable are scenarios that the table leaves out, with the reason: each costs 51 runs.
+var notInTheTable = map[string]string{
+	"zero-copy": untouched, "iommu-pages": untouched, "rotated-panel": untouched, "two-cameras": untouched, "io-coherent": untouched,
+	"bus-starved":  "the camera loses different frames under each strategy, and overhead a captured frame compares little",
+	"server-flush": chip, "alias-vipt": chip, "alias-vivt": chip, "speculating-core": chip, "fence-too-early": chip,
+	"dvfs":           "camera-preview at another clock",
+	"viewfinder-ui":  "its lesson is a strategy for each buffer, and the table puts one in place of all but those",
+	"two-screens":    "as many-attachments",
+	"partial-update": "as video-overlay, with less written",
+	"face-region":    "as camera-preview, with less read",
+	"transpose":      "as video-encoder, in another order",
+}
+
+const (
+	untouched = "no strategy has anything to do"
+	chip      = "its lesson is its chip"
+)
+
 // verdict writes a cell of the table: what went wrong by kind, or ok.
 func verdict(d *result.Document) string {
 	var out []string
@@ -69,8 +87,8 @@ func silent(t *testing.T, name string, docs []*result.Document) {
 				break
 			}
 		}
-		if n := value(d, "frames.captured"); n < 1 {
-			t.Errorf("%s under %s: captured %d frames", name, d.Strategy, n)
+		if n, ok := d.Metrics["frames.captured"]; ok && n.Value.Int < 1 {
+			t.Errorf("%s under %s: captured %d frames", name, d.Strategy, n.Value.Int)
 		}
 	}
 }
@@ -118,7 +136,15 @@ func strategyTable(t *testing.T, name string, strategies []flush.Info) string {
 
 func TestTheTableOfStrategiesIsWhatTheSimulatorSays(t *testing.T) {
 	var b strings.Builder
+	for name := range notInTheTable {
+		if _, err := scenario.Read(name); err != nil {
+			t.Error(err)
+		}
+	}
 	for _, name := range pipelines(t) {
+		if notInTheTable[name] != "" {
+			continue
+		}
 		b.WriteString(strategyTable(t, name, strategy.All()))
 	}
 	table(t, "../../docs/strategies.md", "<!-- table: strategies -->", b.String()+"\n")

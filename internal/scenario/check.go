@@ -29,6 +29,7 @@ func (l *Loaded) check() error {
 	if l.APIVersion != APIVersion {
 		c.errorf("apiVersion", "unknown version %q, want %s", l.APIVersion, APIVersion)
 	}
+	c.checkTheme()
 	if l.Run.Duration <= 0 {
 		c.errorf("run.duration", "nothing to measure: want a duration above 0s")
 	}

@@ -11,6 +11,7 @@ func Describe() conf.Setting {
 	s := conf.Describe(defaults())
 	enum := func(at *conf.Setting, values []string) { at.Kind, at.Values = conf.Enum, values }
 	enum(s.Sub("apiVersion"), []string{APIVersion})
+	enum(s.Sub("theme"), Themes())
 	enum(s.Sub("soc").Sub("coherence"), dmaapi.ProfileNames())
 	s.Sub("strategy").Values = strategy.Names()
 	s.Sub("expect").Item.What = "METRIC OP VALUE, such as frames.dropped == 0"

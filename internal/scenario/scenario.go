@@ -37,6 +37,7 @@ type Scenario struct {
 	APIVersion  string              `conf:"apiVersion,required" doc:"Version of the language: socsim/v1."`
 	Name        string              `conf:"name,required" doc:"Name of the scenario."`
 	Description string              `conf:"description" doc:"What it shows, in a line."`
+	Theme       string              `conf:"theme,omitempty" doc:"What it is about, by which socsim list groups the library."`
 	SoC         soc.Config          `conf:"soc,required,preset=soc" doc:"The chip: a preset's name, or a preset with settings of its own."`
 	Run         Run                 `conf:"run" doc:"Duration, warm-up and seed."`
 	Strategy    string              `conf:"strategy" doc:"Flush strategy the scenario is meant for, with its parameters: nvmap(inner=1MiB); @FILE is a rule table, looked for beside the file that names it. expect is judged under it."`
