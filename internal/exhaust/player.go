@@ -32,8 +32,7 @@ type player struct {
 	bad    []Violation
 	// call is the part of the buffer that the policy is asked about.
 	off, n int
-	// said is what the strategy did in the last step, and asked is told about each question; both are for whom the steps are shown.
-	said  string
+	// asked, if not nil, is told about each question.
 	asked func(q *dmaapi.Question, a dmaapi.Answer)
 }
 
