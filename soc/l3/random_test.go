@@ -107,7 +107,7 @@ func randomMemory(rng *rand.Rand) dram.Config {
 // Ten million transfers over random memories, arbiters and ports: nothing is lost, repeated or granted before its time, each byte crosses once, in bursts of the port's size, and the memory's
 // commands are legal (the rig watches them).
 func TestRandomTrafficIsServedOnceAndLegally(t *testing.T) {
-	const configurations, each = 250, 40_000
+	const configurations, each = 250, 8_000
 	transfers := 0
 	for seed := range uint64(configurations) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
