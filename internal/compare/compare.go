@@ -154,7 +154,11 @@ func notes(a, b *result.Document) []string {
 		list = append(list, fmt.Sprintf("These are of different versions of socsim, %s and %s: a difference may be the model's.", a.Version, b.Version))
 	}
 	if a.SimulatedPS != b.SimulatedPS {
-		list = append(list, "The runs are not equally long: totals differ for that alone; look at what they are a frame.")
+		text := "The runs are not equally long: totals and shares of the time differ for that alone"
+		if a.Metrics["frames.captured"].Value.Int > 0 && b.Metrics["frames.captured"].Value.Int > 0 {
+			text += "; look at what they are a frame"
+		}
+		list = append(list, text+".")
 	}
 	return list
 }

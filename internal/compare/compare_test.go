@@ -57,6 +57,16 @@ func TestRunsThatAreHardToCompareAreNoted(t *testing.T) {
 			t.Errorf("no %q in %s", want, notes)
 		}
 	}
+	const frames = "frames.captured 5 frames"
+	for _, c := range []struct {
+		a, b *result.Document
+		want bool
+	}{{doc(frames), doc(frames), true}, {doc(), doc(frames), false}} {
+		c.b.SimulatedPS = 7
+		if n := Documents(c.a, c.b, "", "", nil).Notes; len(n) != 1 || strings.Contains(n[0], "a frame") != c.want {
+			t.Errorf("notes %q", n)
+		}
+	}
 	if n := Documents(a, doc(), "", "", nil).Notes; len(n) != 0 {
 		t.Errorf("notes on two runs of one scenario: %v", n)
 	}
