@@ -3,6 +3,7 @@ package scenario
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"socsim/cachemodel"
@@ -48,11 +49,8 @@ func (l *Loaded) UnreadPaths() []string {
 func (l *Loaded) NoEffect(path string) string {
 	steps := strings.Split(path, ".")
 	for _, r := range unreadRules {
-		if !slices.ContainsFunc(r.settings, func(pattern string) bool { return covers(strings.Split(pattern, "."), steps) }) {
-			continue
-		}
-		if why := r.why(l, steps); why != "" {
-			return why
+		if slices.ContainsFunc(r.settings, func(pattern string) bool { return covers(strings.Split(pattern, "."), steps) }) && r.is(l, steps) {
+			return r.reason
 		}
 	}
 	return ""
@@ -74,37 +72,62 @@ func covers(pattern, steps []string) bool {
 // unreadRule says of settings when they have no effect.
 type unreadRule struct {
 	settings []string
-	why      func(l *Loaded, steps []string) string // "" if they may have one
+	reason   string
+	is       func(l *Loaded, steps []string) bool
 }
 
-// chip is a rule about the chip alone or what runs on it.
-func chip(why string, is func(l *Loaded) bool, settings ...string) unreadRule {
-	return unreadRule{settings, func(l *Loaded, _ []string) string {
-		if is(l) {
-			return why
-		}
-		return ""
+// Rule tells of settings when they have no effect. In their paths * stands for any step, and ** at the end for any rest.
+type Rule struct {
+	Settings []string
+	When     string
+}
+
+// Covers tells whether the rule is about the setting at a path.
+func (r Rule) Covers(path string) bool {
+	return slices.ContainsFunc(r.Settings, func(p string) bool { return covers(strings.Split(p, "."), strings.Split(path, ".")) })
+}
+
+// Rules lists when settings have no effect.
+func Rules() []Rule {
+	var out []Rule
+	for _, r := range unreadRules {
+		out = append(out, Rule{r.settings, r.reason})
+	}
+	return out
+}
+
+// chip is a rule about the chip, or about what runs on it.
+func chip(reason string, is func(l *Loaded) bool, settings ...string) unreadRule {
+	return unreadRule{settings, reason, func(l *Loaded, _ []string) bool { return is(l) }}
+}
+
+// always is a rule about settings that the software of the model leaves no choice about.
+func always(reason string, settings ...string) unreadRule {
+	return chip(reason, func(*Loaded) bool { return true }, settings...)
+}
+
+// stage is a rule about a setting of one stage.
+func stage(reason string, is func(s *graph.Stage) bool, setting string) unreadRule {
+	return unreadRule{[]string{"stages.*." + setting}, reason, func(l *Loaded, steps []string) bool {
+		return l.any(func(s *graph.Stage) bool { return s.Name == steps[1] && is(s) })
 	}}
 }
 
-// stage is a rule about settings of one stage.
-func stage(why string, is func(s *graph.Stage) bool, settings ...string) unreadRule {
-	for i, s := range settings {
-		settings[i] = "stages.*." + s
-	}
-	return unreadRule{settings, func(l *Loaded, steps []string) string {
-		for i := range l.Stages {
-			if s := &l.Stages[i]; s.Name == steps[1] && is(s) {
-				return why
-			}
-		}
-		return ""
+// clock is a rule about a setting of one change of clocks.
+func clock(reason string, is func(graph.ClockChange) bool, setting string) unreadRule {
+	return unreadRule{[]string{"clocks.*." + setting}, reason, func(l *Loaded, steps []string) bool {
+		i, err := strconv.Atoi(steps[1])
+		return err == nil && i < len(l.Clocks) && is(l.Clocks[i])
 	}}
 }
 
 // runsNothing is a rule about a device on which no stage runs.
 func runsNothing(d graph.Device, settings ...string) unreadRule {
-	return chip(fmt.Sprintf("no stage runs on the %s", d), func(l *Loaded) bool { return !l.any(func(s *graph.Stage) bool { return s.Device == d }) }, settings...)
+	return chip(fmt.Sprintf("no stage runs on the %s", d), func(l *Loaded) bool { return !l.runs(d) }, settings...)
+}
+
+func (l *Loaded) runs(d graph.Device) bool {
+	return l.any(func(s *graph.Stage) bool { return s.Device == d })
 }
 
 func (l *Loaded) any(is func(s *graph.Stage) bool) bool {
@@ -144,7 +167,8 @@ func (l *Loaded) allocates() bool {
 // The settings of parts that may be missing, without those that say whether they are.
 var (
 	ofACache       = []string{"ways", "line", "replacement", "write", "allocate", "sub_block", "inclusion", "outer"}
-	ofACommandBank = []string{"page", "banks", "row", "map", "hash", "cl", "cwl", "trcd", "trp", "tras", "trc", "trrd", "tfaw", "trtp", "twr", "twtr", "trtw", "trfc", "trefi", "power_down"}
+	ofACommandBank = []string{"page", "banks", "row", "map", "hash", "cl", "cwl", "trcd", "trp", "tras", "trc", "trrd", "tfaw", "trtp", "twr", "twtr", "trtw", "trfc", "trefi"}
+	ofTheDriver    = []string{"fifo", "channel_fifo", "write_mode", "packing", "prepare_cycles", "complete_cycles"}
 	initiators     = []string{"cpu", "isp", "gpu", "display", "sdma"}
 )
 
@@ -153,14 +177,17 @@ var unreadRules = append([]unreadRule{
 	runsNothing(graph.ISP, "soc.isp.**"),
 	runsNothing(graph.GPU, "soc.gpu.**"),
 	runsNothing(graph.Display, "soc.display.**"),
-	runsNothing(graph.DMA, "soc.sdma.**"),
+	runsNothing(graph.DMA, under("soc.sdma", ofTheDriver...)...),
+	chip("no stage runs on the dma, and no script has devices, which stand where it does", func(l *Loaded) bool { return !l.runs(graph.DMA) && len(l.Script) == 0 }, "soc.sdma.**"),
+	always("the driver carries one transfer out at a time, on one channel", "soc.sdma.channels"),
+	always("the driver asks for no channel of high priority", "soc.sdma.arbitration_rate"),
 	chip("no stage on the isp reads raw frames from memory", func(l *Loaded) bool { return !l.fromMemory(true) }, "soc.isp.m2m_rate"),
 	chip("no stage on the isp reads images from memory", func(l *Loaded) bool { return !l.fromMemory(false) }, "soc.isp.m2m_resizer_rate"),
 	chip("no stage on the isp has statistics", func(l *Loaded) bool { return !l.any(func(s *graph.Stage) bool { return s.Statistics != nil }) }, "soc.isp.small_port_bytes"),
 	chip("soc.isp.mmu.format is not smmu", func(l *Loaded) bool { return l.SoC.ISP.MMU.Format != iommu.SMMU }, "soc.isp.mmu.walk_cache"),
 	chip("soc.gpu.mmu.format is not smmu", func(l *Loaded) bool { return l.SoC.GPU.MMU.Format != iommu.SMMU }, "soc.gpu.mmu.walk_cache"),
 
-	chip("soc.l2.size is 0B", func(l *Loaded) bool { return l.SoC.L2.Size == 0 }, append(under("soc.l2", ofACache...), "soc.cpu.l2_cycles")...),
+	chip("soc.l2.size is 0B", func(l *Loaded) bool { return l.SoC.L2.Size == 0 }, under("soc.l2", ofACache...)...),
 	chip("soc.llc.size is 0B", func(l *Loaded) bool { return l.SoC.LLC.Size == 0 }, append(under("soc.llc", ofACache...), "soc.cpu.llc_cycles")...),
 	chip("soc.system_cache.size is 0B", func(l *Loaded) bool { return l.SoC.SystemCache.Size == 0 }, under("soc.system_cache", "ways", "replacement", "lookup_cycles", "data_cycles")...),
 	chip("no level of cache lies outside the core", func(l *Loaded) bool { return !l.outer() }, under("soc.cpu.maintenance", "outer_call", "outer_line", "outer_way")...),
@@ -168,7 +195,7 @@ var unreadRules = append([]unreadRule{
 	chip("no level of cache allocates for stores", func(l *Loaded) bool { return !l.allocates() }, "soc.cpu.streaming_stores"),
 
 	chip("soc.dram.scheduler is not frfcfs", func(l *Loaded) bool { return l.SoC.DRAM.Scheduler != dram.FirstReady }, "soc.dram.queue"),
-	chip("soc.dram.scheduler is not inorder", func(l *Loaded) bool { return l.SoC.DRAM.Scheduler != dram.InOrder }, "soc.dram.look_ahead"),
+	chip("soc.dram.scheduler is frfcfs", func(l *Loaded) bool { return l.SoC.DRAM.Scheduler == dram.FirstReady }, "soc.dram.look_ahead"),
 	chip("soc.dram.scheduler knows no banks and commands", func(l *Loaded) bool { return !l.SoC.DRAM.Scheduler.Banked() }, under("soc.dram", ofACommandBank...)...),
 	chip("soc.dram.channels is 1", func(l *Loaded) bool { return l.SoC.DRAM.Channels == 1 }, "soc.dram.interleave"),
 	chip("soc.dram.power_down is 0s", func(l *Loaded) bool { return l.SoC.DRAM.PowerDown == 0 }, "soc.dram.txp", "soc.dram.tcke"),
@@ -177,22 +204,10 @@ var unreadRules = append([]unreadRule{
 
 	stage("rotation is 0", func(s *graph.Stage) bool { return s.Rotation.Degrees() == 0 }, "rotator"),
 	stage("it is no cpu stage", func(s *graph.Stage) bool { return s.Device != graph.CPU }, "sync"),
-	stage("the stage takes no frames", func(s *graph.Stage) bool { return s.Input == "" && len(s.Inputs) == 0 }, "every"),
 
-	{[]string{"clocks.*.cpu_stall"}, clockRule("the core's clock does not change", func(c graph.ClockChange) bool { return c.CPU == 0 })},
-	{[]string{"clocks.*.memory_stall"}, clockRule("the memory's clock does not change", func(c graph.ClockChange) bool { return c.DRAM == 0 })},
+	clock("the core's clock does not change then", func(c graph.ClockChange) bool { return c.CPU == 0 }, "cpu_stall"),
+	clock("the memory's clock does not change then", func(c graph.ClockChange) bool { return c.DRAM == 0 }, "memory_stall"),
 }, initiatorRules()...)
-
-func clockRule(why string, is func(graph.ClockChange) bool) func(l *Loaded, steps []string) string {
-	return func(l *Loaded, steps []string) string {
-		for i, c := range l.Clocks {
-			if fmt.Sprint(i) == steps[1] && is(c) {
-				return why
-			}
-		}
-		return ""
-	}
-}
 
 // initiatorRules are those about an initiator's port on the interconnect.
 func initiatorRules() []unreadRule {

@@ -1,0 +1,102 @@
+package run
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"socsim/internal/scenario"
+	"socsim/scenarios"
+)
+
+// variants are scenarios beside those of the library in which rules apply that apply in none of it.
+var variants = []*probe{
+	{scenario: "pipe"},
+	{scenario: "memory"},
+	{scenario: "order"},
+	{scenario: "faults"},
+	{scenario: "steps"},
+	{scenario: "pipe", sets: []string{"soc.l2.size=0B", "soc.cpu.bus_width=0B"}},
+	{scenario: "memory", sets: []string{"soc.dram.preset=ideal"}},
+	{scenario: "pipe", sets: []string{"soc.dram.scheduler=frfcfs", "soc.dram.queue=16", "clocks=[]", "soc.l1d.index=pipt"}},
+}
+
+func TestSettingsWithoutEffectChangeNothing(t *testing.T) {
+	probes := variants
+	for _, name := range scenarios.Names() {
+		probes = append(probes, &probe{scenario: name, sets: []string{"run.duration=60ms", "run.warmup=50ms"}})
+	}
+	var mu sync.Mutex
+	tested := map[string]bool{}
+	t.Cleanup(func() {
+		for _, r := range scenario.Rules() {
+			if !slices.ContainsFunc(slices.Collect(maps.Keys(tested)), r.Covers) && !t.Failed() {
+				t.Errorf("no probe moves %v while %s: give it a variant", r.Settings, r.When)
+			}
+		}
+	})
+	for _, p := range probes {
+		t.Run(p.scenario+" "+strings.Join(p.sets, " "), func(t *testing.T) {
+			t.Parallel()
+			if err := p.ready(); err != nil {
+				t.Fatal(err)
+			}
+			var moves []string
+			for _, l := range leaves() {
+				for _, at := range instances(p.loaded, l.path) {
+					if p.loaded.NoEffect(at) != "" {
+						if m := p.valid(l, at, moves); m != "" {
+							moves = append(moves, m)
+							mu.Lock()
+							tested[at] = true
+							mu.Unlock()
+						}
+					}
+				}
+			}
+			if len(moves) < 10 {
+				t.Fatalf("only %v can be moved", moves)
+			}
+			p.mustNotChange(t, moves)
+		})
+	}
+}
+
+// valid returns a move of a setting that is valid together with others, "" if there is none.
+func (p *probe) valid(l leaf, at string, others []string) string {
+	for _, to := range neighbours(l.Setting, valueOf(p.loaded, l, at)) {
+		if _, err := p.load("", "", append(others[:len(others):len(others)], at+"="+to)...); err == nil {
+			return at + "=" + to
+		}
+	}
+	return ""
+}
+
+// mustNotChange carries all moves out at once, and halves of them to find the one that changes something.
+func (p *probe) mustNotChange(t *testing.T, moves []string) {
+	t.Helper()
+	_, got, err := p.run("", "", moves...)
+	switch {
+	case err == nil && got == p.base:
+	case len(moves) == 1:
+		t.Errorf("%s changes the result (%v), although it is said to have no effect: %s", moves[0], err, p.loaded.NoEffect(strings.Split(moves[0], "=")[0]))
+	default:
+		p.mustNotChange(t, moves[:len(moves)/2])
+		p.mustNotChange(t, moves[len(moves)/2:])
+	}
+}
+
+func valueOf(s *scenario.Loaded, l leaf, at string) string {
+	list, err := s.Settings()
+	if err != nil {
+		panic(err)
+	}
+	for _, x := range list {
+		if x.Path == at {
+			return x.Value
+		}
+	}
+	return l.Default
+}
