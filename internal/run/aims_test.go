@@ -90,7 +90,6 @@ var aims = map[string]aim{
 	"stages.NAME.pipeline":                 {scenario: "pipe", with: "soc.display.bus_limit=5MB", move: "stages.panel.pipeline=vid1"},
 	"stages.NAME.window":                   {scenario: "pipe", with: "stages.panel.pipeline=vid1", move: "stages.panel.window=80x60+0+0"},
 	"stages.NAME.iommu.largest_page":       {scenario: "iommu-pages", with: "run.duration=40ms run.warmup=60ms", move: "stages.camera.iommu.largest_page=64KiB"},
-	"stages.NAME.iommu.allocation":         {scenario: "pipe", with: "stages.compositor.mapping=per-frame", move: "stages.compositor.iommu.allocation=best-fit"},
 
 	"tasks.NAME.name":  {scenario: "pipe", with: "", move: "name: log -> name: journal"},
 	"tasks.NAME.trace": {scenario: "order", with: "", move: "tasks.replay.trace=other.din"},

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -18,8 +19,8 @@ var variants = []*probe{
 	{scenario: "order"},
 	{scenario: "faults"},
 	{scenario: "steps"},
-	{scenario: "pipe", sets: []string{"soc.l2.size=0B", "soc.cpu.bus_width=0B"}},
-	{scenario: "memory", sets: []string{"soc.dram.preset=ideal"}},
+	{scenario: "pipe", sets: []string{"soc.l2.size=0B", "soc.cpu.bus_width=0B", "soc.isp.bus_width=0B", "soc.gpu.bus_width=0B", "soc.display.bus_width=0B"}},
+	{scenario: "memory", sets: []string{"soc.dram.preset=ideal", "soc.sdma.bus_width=0B"}},
 	{scenario: "pipe", sets: []string{"soc.dram.scheduler=frfcfs", "soc.dram.queue=16", "clocks=[]", "soc.l1d.index=pipt"}},
 }
 
@@ -29,10 +30,13 @@ func TestSettingsWithoutEffectChangeNothing(t *testing.T) {
 		probes = append(probes, &probe{scenario: name, sets: []string{"run.duration=60ms", "run.warmup=50ms"}})
 	}
 	var mu sync.Mutex
-	tested := map[string]bool{}
+	var tested []scenario.Rule // a rule of one setting for each move
 	t.Cleanup(func() {
+		if t.Failed() {
+			return
+		}
 		for _, r := range scenario.Rules() {
-			if !slices.ContainsFunc(slices.Collect(maps.Keys(tested)), r.Covers) && !t.Failed() {
+			if !slices.ContainsFunc(tested, func(x scenario.Rule) bool { return r.When == x.When && r.Covers(x.Settings[0]) }) {
 				t.Errorf("no probe moves %v while %s: give it a variant", r.Settings, r.When)
 			}
 		}
@@ -46,11 +50,11 @@ func TestSettingsWithoutEffectChangeNothing(t *testing.T) {
 			var moves []string
 			for _, l := range leaves() {
 				for _, at := range instances(p.loaded, l.path) {
-					if p.loaded.NoEffect(at) != "" {
+					if why := p.loaded.NoEffect(at); why != "" {
 						if m := p.valid(l, at, moves); m != "" {
 							moves = append(moves, m)
 							mu.Lock()
-							tested[at] = true
+							tested = append(tested, scenario.Rule{Settings: []string{at}, When: why})
 							mu.Unlock()
 						}
 					}
@@ -99,4 +103,22 @@ func valueOf(s *scenario.Loaded, l leaf, at string) string {
 		}
 	}
 	return l.Default
+}
+
+func TestTheTableOfSettingsWithoutEffectListsTheRules(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("| settings | have no effect where |\n|---|---|\n")
+	for _, r := range scenario.Rules() {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", strings.Join(r.Settings, "`, `"), r.When)
+	}
+	table(t, "../../docs/scenario.md", "<!-- table: without effect -->", b.String())
+}
+
+func TestTheTableOfInertSettingsListsThem(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("| setting | why it changes no result |\n|---|---|\n")
+	for _, path := range slices.Sorted(maps.Keys(inert)) {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", path, inert[path])
+	}
+	table(t, "../../docs/model.md", "<!-- table: inert -->", b.String())
 }

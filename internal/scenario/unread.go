@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"socsim/cachemodel"
-	"socsim/iommu"
 	"socsim/soc/dram"
 	"socsim/soc/graph"
 	"socsim/soc/l3"
@@ -184,8 +183,6 @@ var unreadRules = append([]unreadRule{
 	chip("no stage on the isp reads raw frames from memory", func(l *Loaded) bool { return !l.fromMemory(true) }, "soc.isp.m2m_rate"),
 	chip("no stage on the isp reads images from memory", func(l *Loaded) bool { return !l.fromMemory(false) }, "soc.isp.m2m_resizer_rate"),
 	chip("no stage on the isp has statistics", func(l *Loaded) bool { return !l.any(func(s *graph.Stage) bool { return s.Statistics != nil }) }, "soc.isp.small_port_bytes"),
-	chip("soc.isp.mmu.format is not smmu", func(l *Loaded) bool { return l.SoC.ISP.MMU.Format != iommu.SMMU }, "soc.isp.mmu.walk_cache"),
-	chip("soc.gpu.mmu.format is not smmu", func(l *Loaded) bool { return l.SoC.GPU.MMU.Format != iommu.SMMU }, "soc.gpu.mmu.walk_cache"),
 
 	chip("soc.l2.size is 0B", func(l *Loaded) bool { return l.SoC.L2.Size == 0 }, under("soc.l2", ofACache...)...),
 	chip("soc.llc.size is 0B", func(l *Loaded) bool { return l.SoC.LLC.Size == 0 }, append(under("soc.llc", ofACache...), "soc.cpu.llc_cycles")...),
