@@ -167,7 +167,7 @@ func (l *Loaded) allocates() bool {
 var (
 	ofACache       = []string{"ways", "line", "replacement", "write", "allocate", "sub_block", "inclusion", "outer"}
 	ofACommandBank = []string{"page", "banks", "row", "map", "hash", "cl", "cwl", "trcd", "trp", "tras", "trc", "trrd", "tfaw", "trtp", "twr", "twtr", "trtw", "trfc", "trefi"}
-	ofTheDriver    = []string{"fifo", "channel_fifo", "write_mode", "packing", "prepare_cycles", "complete_cycles"}
+	ofTheDriver    = []string{"channels", "arbitration_rate", "fifo", "channel_fifo", "write_mode", "packing", "prepare_cycles", "complete_cycles"}
 	initiators     = []string{"cpu", "isp", "gpu", "display", "sdma"}
 )
 

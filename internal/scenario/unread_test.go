@@ -27,8 +27,8 @@ clocks:
 	}
 	want := []string{
 		"mine.yaml:3:37: soc.gpu.tile has no effect here: no stage runs on the gpu",
-		"mine.yaml:3:57: soc.dram.queue has no effect here: soc.dram.scheduler is not frfcfs",
-		"mine.yaml:3:66: soc.dram.txp has no effect here: soc.dram.power_down is 0s",
+		"mine.yaml:3:56: soc.dram.queue has no effect here: soc.dram.scheduler is not frfcfs",
+		"mine.yaml:3:65: soc.dram.txp has no effect here: soc.dram.power_down is 0s",
 		"mine.yaml:6:42: clocks.0.memory_stall has no effect here: the memory's clock does not change then",
 		"--set soc.llc.ways=8: soc.llc.ways has no effect here: soc.llc.size is 0B",
 		"--set run.frames=3: run.frames has no effect here: no camera captures frames",
