@@ -22,6 +22,8 @@ var variants = []*probe{
 	{scenario: "pipe", sets: []string{"soc.l2.size=0B", "soc.cpu.bus_width=0B", "soc.isp.bus_width=0B", "soc.gpu.bus_width=0B", "soc.display.bus_width=0B"}},
 	{scenario: "memory", sets: []string{"soc.dram.preset=ideal", "soc.sdma.bus_width=0B"}},
 	{scenario: "pipe", sets: []string{"soc.dram.scheduler=frfcfs", "soc.dram.queue=16", "clocks=[]", "soc.l1d.index=pipt"}},
+	{scenario: "pipe", sets: []string{"soc.isp.bus_class=1", "soc.cpu.bus_class=2"}},
+	{scenario: "order", sets: []string{"soc.cpu.bus_class=0"}},
 }
 
 func TestSettingsWithoutEffectChangeNothing(t *testing.T) {

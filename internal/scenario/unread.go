@@ -197,6 +197,8 @@ var unreadRules = append([]unreadRule{
 	chip("soc.dram.channels is 1", func(l *Loaded) bool { return l.SoC.DRAM.Channels == 1 }, "soc.dram.interleave"),
 	chip("soc.dram.power_down is 0s", func(l *Loaded) bool { return l.SoC.DRAM.PowerDown == 0 }, "soc.dram.txp", "soc.dram.tcke"),
 
+	chip("no two initiators run of which one is of class 1 and one of class 2", func(l *Loaded) bool { return l.ofClass(1) == 0 || l.ofClass(2) == 0 }, "soc.l3.class1_weight", "soc.l3.class2_weight"),
+
 	chip("no camera captures frames", func(l *Loaded) bool { return !l.any(func(s *graph.Stage) bool { return s.Sensor != nil }) }, "run.frames"),
 
 	stage("rotation is 0", func(s *graph.Stage) bool { return s.Rotation.Degrees() == 0 }, "rotator"),
@@ -212,9 +214,41 @@ func initiatorRules() []unreadRule {
 	for _, name := range initiators {
 		out = append(out,
 			chip("soc."+name+".bus_limit is 0B", func(l *Loaded) bool { return l.initiator(name).Limit == 0 }, "soc."+name+".bus_limit_burst"),
+			chip("no other initiator of its class runs", func(l *Loaded) bool { return l.ports(name) == 1 && l.ofClass(l.initiator(name).Class) == 1 }, under("soc."+name, "bus_group", "bus_high_priority", "bus_services")...),
 			chip("soc."+name+".bus_width is 0B", func(l *Loaded) bool { return l.initiator(name).Width == 0 }, "soc."+name+".bus_clock"))
 	}
 	return out
+}
+
+// ports returns how many ports of the interconnect have an initiator's settings: one for the core, one for each stage with a device of its own, and one for each device of a script, which has the system DMA's.
+func (l *Loaded) ports(name string) int {
+	if name == "cpu" {
+		return 1
+	}
+	n := 0
+	for _, s := range l.Stages {
+		if s.Shares == "" && (string(s.Device) == name || s.Device == graph.DMA && name == "sdma") {
+			n++
+		}
+	}
+	devices := map[string]bool{}
+	for _, x := range l.Script {
+		if x.Device != "" && name == "sdma" {
+			devices[x.Device] = true
+		}
+	}
+	return n + len(devices)
+}
+
+// ofClass returns how many ports are of a class.
+func (l *Loaded) ofClass(class int) int {
+	n := 0
+	for _, name := range initiators {
+		if l.initiator(name).Class == class {
+			n += l.ports(name)
+		}
+	}
+	return n
 }
 
 func (l *Loaded) initiator(name string) *l3.Initiator {

@@ -55,6 +55,7 @@ func TestARuleEndsWhereItsReasonDoes(t *testing.T) {
 		{"soc.cpu.maintenance.outer_line", []string{"soc.l2.outer=true"}},
 		{"soc.cpu.streaming_stores", []string{"soc.l1d.allocate=read-write"}},
 		{"soc.gpu.bus_limit_burst", []string{"soc.gpu.bus_limit=100MB"}},
+		{"soc.cpu.bus_services", []string{"soc.gpu.bus_class=1"}},
 		{"stages.panel.rotator", []string{"stages.panel.rotation=180"}},
 		{"soc.isp.small_port_bytes", []string{"stages.camera.statistics.af=1KiB"}},
 	} {
