@@ -16,6 +16,7 @@ import (
 	"socsim/internal/conf"
 	"socsim/internal/result"
 	"socsim/internal/scenario"
+	"socsim/internal/strategy"
 	"socsim/scenarios"
 	"socsim/soc/dmaapi"
 	"socsim/soc/flush"
@@ -39,7 +40,7 @@ func under(t *testing.T, s *scenario.Loaded, strategies ...string) []*result.Doc
 	t.Helper()
 	var jobs []Job
 	for _, name := range strategies {
-		info, err := flush.ByName(name)
+		info, err := strategy.One(name, ".")
 		if err != nil {
 			t.Fatal(err)
 		}
