@@ -69,6 +69,9 @@ const slots = 1024
 // train is the read or write commands of a transaction, a burst apart.
 type train struct{ first, end int64 }
 
+// maxRequest is the largest request in bytes: one burst of BL16 on the widest bus. The interconnect's are smaller.
+const maxRequest = 256
+
 // Controller serves one channel in order, or several. All its times are DRAM clocks.
 type Controller struct {
 	banks [maxBanks]bank
@@ -89,7 +92,7 @@ type Controller struct {
 	clockShift uint // log2 of the bytes of a burst
 	burstShift uint // log2 of its clocks
 	rtpMore    int64
-	clocks     [bus.BurstBytes + 1]uint8 // of the data of so many bytes, in whole bursts
+	clocks     [maxRequest + 1]uint8 // of the data of so many bytes, in whole bursts
 
 	// What explains the data bus's time: the ends of the last refresh and of the last wake-up, and the cause of the data of the next request.
 	refreshed, awake int64
