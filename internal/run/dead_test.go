@@ -13,6 +13,8 @@ import (
 var inert = map[string]string{
 	"apiVersion":                   "there is one version of the language",
 	"name":                         "names the result",
+	"theme":                        "for lists",
+	"soc.illustrative":             "labels the result",
 	"description":                  "for readers",
 	"soc.display.preload":          "decides only whether the late start of a frame counts as an underflow",
 	"soc.isp.small_port_bytes":     "the statistics write little: their ports do not fill even where the camera's own overflow",

@@ -31,6 +31,8 @@ stages:
   - {name: tv, device: display, input: back, panel: acx565akm}
   - {name: decoder, device: cpu, output: clip, period: 40ms, write: {}}
   - {name: sink, device: cpu, input: clip, read: {}}
+clocks:
+  - {at: 350ms, dram: 83MHz}
 faults:
   - {kind: sensor-glitch, target: camera, at: 250ms, glitch: cut-short, lines: 100}
   - {kind: memory-pressure, at: 300ms, memory: 64KiB, for: 5ms}

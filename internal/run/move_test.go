@@ -75,7 +75,7 @@ func findings(s *scenario.Loaded) (string, error) {
 	for _, e := range s.Expect {
 		d.Expect = append(d.Expect, e.Judge(d))
 	}
-	d.Host, d.ConfigSHA256, d.Estimated, d.Unread, d.Seed, d.Strategy, d.Scenario, d.SoC = result.Host{}, "", nil, nil, 0, "", "", ""
+	d.Illustrative, d.Host, d.ConfigSHA256, d.Estimated, d.Unread, d.Seed, d.Strategy, d.Scenario, d.SoC = nil, result.Host{}, "", nil, nil, 0, "", "", ""
 	var b bytes.Buffer
 	if err := result.Write(&b, []*result.Document{d}); err != nil {
 		return "", err

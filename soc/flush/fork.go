@@ -14,6 +14,7 @@ func (s *skipSync) Fork() dmaapi.Policy {
 	c := &skipSync{buffers: make(map[bufferKey]*domain, len(s.buffers))}
 	for k, d := range s.buffers {
 		own := *d
+		own.owners = slices.Clone(d.owners)
 		c.buffers[k] = &own
 	}
 	return c
@@ -23,7 +24,10 @@ func (s *skipSync) Fork() dmaapi.Policy {
 func (s *skipSync) History(b []byte) []byte {
 	for _, k := range sorted(s.buffers) {
 		d := s.buffers[k]
-		b = append(k.append(b), d.holder...)
+		b = append(k.append(b), bit(d.cpu), bit(d.parts))
+		for _, owner := range d.owners {
+			b = append(append(b, owner.name...), 0, bit(owner.writes))
+		}
 		b = append(b, 0)
 		for _, done := range d.done {
 			b = append(b, bit(done))

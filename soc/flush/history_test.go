@@ -45,6 +45,36 @@ func does(op dmaapi.Operation) dmaapi.Answer { return dmaapi.Answer{Op: op} }
 
 var nothing dmaapi.Answer
 
+func part(q dmaapi.Question) dmaapi.Question {
+	q.Length = 4096
+	return q
+}
+
+func TestSkipSyncSkipsNothingAfterTheCPUHadAPart(t *testing.T) {
+	follow(
+		t, policy(t, "skip-sync"),
+		step{device("camera", dmaapi.Clean), does(dmaapi.Clean)},
+		step{part(host("camera", dmaapi.Nothing)), nothing},
+		step{device("gpu", dmaapi.Clean), does(dmaapi.Clean)}, // the CPU may have written there
+		step{host("camera", dmaapi.Invalidate), does(dmaapi.Invalidate)},
+		step{host("gpu", dmaapi.Invalidate), does(dmaapi.Invalidate)}, // whatever the camera gave back
+		step{device("gpu", dmaapi.Clean), does(dmaapi.Clean)},
+		step{device("camera", dmaapi.Clean), nothing}, // no device had any: a new round
+	)
+}
+
+func TestSkipSyncTakesADevicesSecondGivingBackForNoOtherDevices(t *testing.T) {
+	follow(
+		t, policy(t, "skip-sync"),
+		step{device("camera", dmaapi.Clean), does(dmaapi.Clean)},
+		step{host("camera", dmaapi.Invalidate), does(dmaapi.Invalidate)},
+		step{device("gpu", dmaapi.Clean), does(dmaapi.Clean)},
+		step{host("camera", dmaapi.Invalidate), does(dmaapi.Invalidate)}, // the camera's mapping goes; the GPU writes on
+		step{host("gpu", dmaapi.Invalidate), does(dmaapi.Invalidate)},
+		step{host("gpu", dmaapi.Invalidate), nothing},
+	)
+}
+
 func TestSkipSyncSyncsForTheFirstDeviceAndSkipsTheOthers(t *testing.T) {
 	follow(
 		t, policy(t, "skip-sync"),
