@@ -104,7 +104,7 @@ func TestAProfileWithoutSpeculationFailsOnACoreThatSpeculates(t *testing.T) {
 }
 
 func TestNoShorterPathFails(t *testing.T) {
-	for _, name := range []string{"none", "skip-sync", "ion-fault-tracking", "omap3isp-legacy"} {
+	for _, name := range []string{"none", "ion-fault-tracking", "omap3isp-legacy"} {
 		w := of(t, "armv7-outer")
 		o := searched(t, w, named(t, name), 40)
 		if !o.Failed() {
