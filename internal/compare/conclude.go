@@ -56,7 +56,7 @@ func (c *Comparison) concludeCPU() {
 	}
 	a, b := c.of(c.CPU.Busy)
 	if a == b {
-		c.say("Both keep the CPU busy %s%s.", duration(a), c.per())
+		c.say("Both keep the CPU busy %s%s.", Duration(a), c.per())
 		return
 	}
 	cheap, dear := c.A, c.B
@@ -67,7 +67,7 @@ func (c *Comparison) concludeCPU() {
 		less, more = b, a
 		sign = 1
 	}
-	c.say("%s is cheaper for the CPU: it is busy %s%s, under %s %s, which is %s (%s) less.", cheap.Name, duration(less), c.per(), dear.Name, duration(more), duration(more-less), percent(more-less, more))
+	c.say("%s is cheaper for the CPU: it is busy %s%s, under %s %s, which is %s (%s) less.", cheap.Name, Duration(less), c.per(), dear.Name, Duration(more), Duration(more-less), percent(more-less, more))
 	saved, paid := c.split(c.CPU.Parts, sign)
 	if len(saved) > 0 {
 		c.say("It saves %s.", strings.Join(saved, ", "))
@@ -87,7 +87,7 @@ func (c *Comparison) split(parts []Part, sign int64) (saved, paid []string) {
 	for _, p := range parts {
 		a, b := c.of(p)
 		d := (a - b) * sign
-		text := fmt.Sprintf("%s of %s", duration(abs(d)), Words(p.Cause))
+		text := fmt.Sprintf("%s of %s", Duration(abs(d)), Words(p.Cause))
 		switch {
 		case abs(d)*100 < largest || d == 0:
 		case d > 0 && len(saved) < maxNamed:
@@ -114,7 +114,7 @@ func (c *Comparison) concludeBus() {
 		verb, sign = "less", 1
 	}
 	changed, _ := c.split(c.Bus.Parts, sign)
-	c.say("Under %s the memory's bus is busy %s%s %s (%s of the time against %s): %s.", c.B.Name, duration(abs(b-a)), c.per(), verb, percent(c.Bus.Busy.B, c.Bus.Total.B),
+	c.say("Under %s the memory's bus is busy %s%s %s (%s of the time against %s): %s.", c.B.Name, Duration(abs(b-a)), c.per(), verb, percent(c.Bus.Busy.B, c.Bus.Total.B),
 		percent(c.Bus.Busy.A, c.Bus.Total.A), strings.Join(changed, ", "))
 }
 
@@ -242,8 +242,8 @@ var words = map[string]string{
 	".store":                 "'s stores past the caches",
 }
 
-// duration prints picoseconds in a readable unit.
-func duration(ps int64) string {
+// Duration prints picoseconds in a readable unit.
+func Duration(ps int64) string {
 	sign := ""
 	if ps < 0 {
 		sign, ps = "-", -ps
@@ -262,9 +262,6 @@ func duration(ps int64) string {
 	}
 	return ""
 }
-
-// Duration prints picoseconds in a readable unit.
-func Duration(ps int64) string { return duration(ps) }
 
 // fixed prints num / den with so many decimals, rounded half up in integers.
 func fixed(num, den int64, digits int) string {
@@ -295,7 +292,7 @@ func Value(n *result.Number, unit string) string {
 	}
 	switch unit {
 	case "ns":
-		return duration(scaled(*n) / 1000)
+		return Duration(scaled(*n) / 1000)
 	case "fraction":
 		sign := ""
 		v := scaled(*n)

@@ -132,6 +132,7 @@ func (c *checker) loadTrace(path string, x *graph.Trace) {
 		return
 	}
 	x.Records = records
+	c.traces = append(c.traces, records...)
 }
 
 // readTrace reads a trace without its instruction fetches and flushes. A modify is a load and a store.

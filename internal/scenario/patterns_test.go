@@ -127,6 +127,25 @@ func TestATraceIsReadBesideTheScenario(t *testing.T) {
 	}
 }
 
+func TestAnotherRecordingIsAnotherScenario(t *testing.T) {
+	hash := func(text string) string {
+		l, err := withEdits(written(t, "t.lackey", text), "tasks.ui.access=trace", "tasks.ui.trace=t.lackey")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l.SHA256
+	}
+	first := hash(" L 1000,8\n")
+	if hash(" L 1000,8\n") != first {
+		t.Error("one recording has two hashes")
+	}
+	for _, other := range []string{" L 1008,8\n", " L 1000,4\n", " S 1000,8\n", " L 1000,8\n L 1000,8\n"} {
+		if hash(other) == first {
+			t.Errorf("%q has the hash of another recording", other)
+		}
+	}
+}
+
 func TestMistakesInATraceHaveTheirPlace(t *testing.T) {
 	dir := written(t, "t.din", "0 1000\n0 xyz\n")
 	refused(t, dir, filepath.Join(dir, "t.din")+":2: ", "tasks.ui.access=trace", "tasks.ui.trace=t.din")

@@ -3,11 +3,13 @@ package scenario
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"socsim/internal/conf"
@@ -53,7 +55,7 @@ type Scenario struct {
 // Loaded is a scenario with what is known about its text.
 type Loaded struct {
 	Scenario
-	// SHA256 is the hash of the resolved scenario.
+	// SHA256 is the hash of the resolved scenario and of the traces it names.
 	SHA256 string
 	// Estimated lists the settings in force whose values no source backs, sorted.
 	Estimated []string
@@ -68,6 +70,8 @@ type Loaded struct {
 	OfBuffers, OfStages []flush.Own
 	doc                 *conf.Document
 	dir                 string // where the scenario lies
+	// traces are the accesses of all traces that the scenario names, in the order of their settings.
+	traces []graph.Record
 }
 
 // defaults is what a scenario that leaves out everything optional has.
@@ -114,8 +118,7 @@ func Load(src conf.Source, overrides []conf.Override) (*Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(text)
-	l.SHA256 = hex.EncodeToString(sum[:])
+	l.SHA256 = l.hash(text)
 	l.Illustrative = Label(l.SoC, doc.Provenance())
 	l.Estimated = []string{}
 	for _, p := range doc.Provenance() {
@@ -125,6 +128,19 @@ func Load(src conf.Source, overrides []conf.Override) (*Loaded, error) {
 	}
 	l.Unread = l.unread()
 	return l, nil
+}
+
+// hash is that of the resolved text, and of the accesses of the traces it names, if any: another recording under the same name is another scenario.
+func (l *Loaded) hash(text []byte) string {
+	h := sha256.New()
+	h.Write(text)
+	var record []byte
+	for _, r := range l.traces {
+		record = binary.LittleEndian.AppendUint64(record[:0], r.Addr)
+		record = binary.LittleEndian.AppendUint16(record, r.Bytes)
+		h.Write(strconv.AppendBool(record, r.Write))
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // Resolved returns the scenario with every setting filled in. Loading that gives the same scenario.
