@@ -65,6 +65,24 @@ func TestShuffledTiesAreDrawnFromTheSeed(t *testing.T) {
 	}
 }
 
+func TestShuffledEventsDueNowMixWithThoseScheduledBefore(t *testing.T) {
+	const n = 20
+	for seed := range uint64(10) {
+		order := orderOf(n, true, seed)[1:]
+		firstChild := slices.IndexFunc(order, func(x uint64) bool { return x >= 100 && x < 500 })
+		lastParent := 0
+		for i, x := range order {
+			if x < n {
+				lastParent = i
+			}
+		}
+		if firstChild < lastParent {
+			return
+		}
+	}
+	t.Error("events that were scheduled at their own time always came last")
+}
+
 func TestShuffledEventsDueNowCanBeCancelled(t *testing.T) {
 	e := New()
 	e.ShuffleTies(3)

@@ -137,3 +137,49 @@ func TestARunInWhichAStageWaitsToTheEndSaysSo(t *testing.T) {
 		t.Errorf("events: %v", got)
 	}
 }
+
+// off is a decoder that works by turns, a generator, and a stage that joins both until it stops.
+const off = `
+apiVersion: socsim/v1
+name: off
+soc: omap3430
+run: {duration: 400ms, warmup: 100ms}
+params: {when: every}
+buffers:
+  clip: {count: 3, size: 320x240, format: uyvy, cpu_mapping: cached}
+  over: {count: 3, size: 320x240, format: uyvy, cpu_mapping: cached}
+stages:
+  - {name: decoder, device: cpu, output: clip, period: 20ms, write: {}, start: 200ms, burst: {on: 50ms, off: 50ms}}
+  - {name: gen, device: cpu, output: over, period: 20ms, write: {}}
+  - {name: sink, device: cpu, stop: 300ms, input: clip, inputs: [{buffer: over, when: "${when}"}], read: {fraction: 10%}}
+`
+
+func TestAStageThatStopsLetsItsProducersGoOn(t *testing.T) {
+	for when, want := range map[string]int64{
+		"latest": 20, // a frame each 20 ms
+		"every":  22, // three before the warm-up is over, then the decoder's pace; what is late then is made up when the sink has stopped
+	} {
+		s, err := scenario.Load(conf.Source{Name: "x.yaml", Data: []byte(strings.Replace(off, "{when: every}", "{when: "+when+"}", 1))}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := under(t, s, "range")[0]
+		if n := value(d, "frames.generated.decoder"); n != 9 { // at 0, 20 and 40 ms of each of three bursts
+			t.Errorf("%s: %d frames decoded", when, n)
+		}
+		if n := value(d, "frames.generated.gen"); n != want {
+			t.Errorf("%s: %d frames generated, want %d", when, n, want)
+		}
+	}
+}
+
+func TestAStageThatStopsWithAFrameInHandGetsWhatItStillNeeds(t *testing.T) {
+	s, err := scenario.Load(conf.Source{Name: "x.yaml", Data: []byte(off)}, []conf.Override{{Path: "stages.gen.start", Value: "320ms"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Until 320 ms the sink waits with the first of three frames; then it finishes them, and the decoder has its buffers back.
+	if n := value(under(t, s, "range")[0], "frames.generated.decoder"); n != 9 {
+		t.Errorf("%d frames decoded", n)
+	}
+}

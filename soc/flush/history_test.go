@@ -60,6 +60,8 @@ func TestSkipSyncSkipsNothingAfterTheCPUHadAPart(t *testing.T) {
 		step{host("gpu", dmaapi.Invalidate), does(dmaapi.Invalidate)}, // whatever the camera gave back
 		step{device("gpu", dmaapi.Clean), does(dmaapi.Clean)},
 		step{device("camera", dmaapi.Clean), nothing}, // no device had any: a new round
+		step{host("camera", dmaapi.Invalidate), does(dmaapi.Invalidate)},
+		step{host("gpu", dmaapi.Invalidate), nothing},
 	)
 }
 
@@ -72,6 +74,18 @@ func TestSkipSyncTakesADevicesSecondGivingBackForNoOtherDevices(t *testing.T) {
 		step{host("camera", dmaapi.Invalidate), does(dmaapi.Invalidate)}, // the camera's mapping goes; the GPU writes on
 		step{host("gpu", dmaapi.Invalidate), does(dmaapi.Invalidate)},
 		step{host("gpu", dmaapi.Invalidate), nothing},
+	)
+}
+
+func TestSkipSyncKnowsThatADeviceThatReadsWritesNothing(t *testing.T) {
+	reader := device("gpu", dmaapi.Clean)
+	reader.Direction = dmaapi.ToDevice
+	follow(
+		t, policy(t, "skip-sync"),
+		step{device("camera", dmaapi.Clean), does(dmaapi.Clean)},
+		step{reader, nothing},
+		step{host("camera", dmaapi.Invalidate), does(dmaapi.Invalidate)},
+		step{host("camera", dmaapi.Invalidate), nothing}, // though the GPU has it
 	)
 }
 

@@ -41,7 +41,11 @@ type inlet struct {
 	from  map[int]*dmabuf.Attachment // by buffer index
 	inbox []*frame
 	held  *frame
+	wants bool // the stage has the other frames and waits for this input's
 }
+
+// takes tells whether the input takes a frame that is handed out now: none while its stage is off, but for what that still needs to bring its work to an end.
+func (in *inlet) takes(now sim.Time) bool { return in.wants || in.stage.cfg.runs(now) }
 
 // read is what a CPU stage reads of each frame: what it reads of its own input, if nothing else was said.
 func (in *inlet) read() *Access {
@@ -89,17 +93,36 @@ func (st *stage) gather(t *cpu.Thread) {
 		if len(in.inbox) == 0 && in.held != nil {
 			continue // the latest is still the one it has
 		}
-		for len(in.inbox) == 0 {
+		for in.wants = true; len(in.inbox) == 0; {
 			st.waits.begin(t, in.set)
 			st.arrived.Wait(t)
 			t.Settle()
 		}
+		in.wants = false
 		st.waits.end()
 		old := in.held
 		in.held = in.inbox[0]
 		in.inbox = append(in.inbox[:0], in.inbox[1:]...)
 		if old != nil {
 			old.release(t)
+		}
+	}
+}
+
+// forgo gives back, whenever the stage goes off, the frames of its further inputs that wait for a partner: it would keep them from their producers meanwhile.
+func (st *stage) forgo(t *cpu.Thread) {
+	for {
+		_, end := st.cfg.phase(t.Now())
+		if end == sim.Never {
+			return
+		}
+		t.SleepUntil(end)
+		for _, in := range st.inlets {
+			waiting := in.inbox
+			in.inbox = nil
+			for _, f := range waiting {
+				f.release(t)
+			}
 		}
 	}
 }

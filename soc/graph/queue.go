@@ -35,7 +35,7 @@ func (s *set) dispatch(t *cpu.Thread, f *frame) {
 		}
 	}
 	for _, in := range s.joins {
-		if in.stage.cfg.runs(t.Now()) {
+		if in.takes(t.Now()) {
 			f.refs++
 		}
 	}
@@ -50,7 +50,7 @@ func (s *set) dispatch(t *cpu.Thread, f *frame) {
 	}
 	now := t.Now()
 	for _, in := range s.joins {
-		if in.stage.cfg.runs(now) {
+		if in.takes(now) {
 			in.deliver(t, f)
 		}
 	}

@@ -214,6 +214,9 @@ func (st *stage) attach(t *cpu.Thread) error {
 // start spawns the stage's threads.
 func (st *stage) start(t *cpu.Thread) error {
 	core := st.g.sys.Core
+	if len(st.inlets) > 0 && st.cfg.Timed() {
+		core.Spawn(st.cfg.Name+" off", st.forgo)
+	}
 	switch st.cfg.Device {
 	case ISP:
 		if st.camera != nil {
